@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// A hello-world server with OpenTelemetry: one HTTP span, one inner span and 20 awaits a request.
+// MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package. Answers `cpu` messages with its CPU time so far.
+import { createRequire } from 'node:module';
+import { trace } from '@opentelemetry/api';
+import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
+
+const instrumentations = [new HttpInstrumentation()];
+if (process.env.MODE === 'event-loop') instrumentations.push(new EventLoopInstrumentation());
+
+const discard = {
+  export: (_spans, done) => done({ code: 0 }),
+  shutdown: () => Promise.resolve(),
+};
+new NodeSDK({
+  instrumentations,
+  spanProcessors: [new BatchSpanProcessor(discard)],
+  metricReaders: [],
+  logRecordProcessors: [],
+}).start();
+
+// After the SDK, so that instrumentation-http sees it being loaded.
+const http = createRequire(import.meta.url)('node:http');
+const tracer = trace.getTracer('benchmark');
+
+const server = http.createServer((_request, response) => {
+  tracer.startActiveSpan('inner', async (span) => {
+    for (let i = 0; i < 20; i++) await undefined;
+    span.end();
+    response.end('hello world');
+  });
+});
+server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
+
+process.on('message', (message) => {
+  if (message.collect) globalThis.gc?.();
+  const { user, system } = process.cpuUsage();
+  process.send({ cpuMicros: user + system, heapUsed: process.memoryUsage().heapUsed });
+});
+process.on('disconnect', () => process.exit());

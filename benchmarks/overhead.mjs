@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// CPU per request of a hello-world server: OpenTelemetry alone against OpenTelemetry and this package.
+// Both servers run at once and take turns under the same load, so that a slow moment of the machine hits both.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import autocannon from 'autocannon';
+
+const ROUNDS = Number(process.env.ROUNDS ?? 15);
+const REQUESTS = Number(process.env.REQUESTS ?? 20_000);
+const TARGET = Number(process.versions.node.split('.')[0]) >= 24 ? 1.1 : 1.2;
+
+const modes = (process.env.MODES ?? 'otel,event-loop').split(',');
+const servers = await Promise.all(modes.map(start));
+
+for (const server of servers) await load(server, REQUESTS * 2); // warm-up: let V8 optimise
+const rounds = [];
+for (let round = 0; round < ROUNDS; round++) {
+  const order = round % 2 === 0 ? servers : [...servers].reverse();
+  for (const server of order) server.micros.push(await cpuPerRequest(server));
+  const [base, ...others] = servers.map((server) => server.micros[round]);
+  rounds.push(others.map((micros) => micros / base));
+  process.stderr.write(`\rround ${round + 1}/${ROUNDS}`);
+}
+process.stderr.write('\n');
+
+console.log(`Node.js ${process.version}, ${ROUNDS} interleaved rounds of ${REQUESTS} requests, CPU per request:`);
+for (const { mode, micros } of servers) console.log(`  ${mode.padEnd(12)} ${spread(micros, ' µs', 2)}`);
+for (const [i, mode] of modes.slice(1).entries()) {
+  const ratios = rounds.map((round) => round[i]);
+  const verdict = median(ratios) <= TARGET ? 'within' : 'OVER';
+  console.log(`  ${mode} / ${modes[0]}: ${spread(ratios, '', 3)} — ${verdict} the target of ${TARGET.toFixed(2)}`);
+}
+for (const { child } of servers) child.disconnect();
+
+async function start(mode) {
+  const child = fork(new URL('./hello-server.mjs', import.meta.url), {
+    env: { ...process.env, MODE: mode, OTEL_NODE_RESOURCE_DETECTORS: 'none' },
+    execArgv: ['--expose-gc'],
+  });
+  const [{ port }] = await once(child, 'message');
+  return { mode, child, url: `http://127.0.0.1:${port}/`, micros: [] };
+}
+
+async function load({ url }, amount) {
+  const result = await autocannon({ url, amount, connections: 10 });
+  if (result.non2xx || result.errors) throw new Error(`${result.non2xx} bad answers, ${result.errors} errors`);
+}
+
+async function cpuPerRequest(server) {
+  const before = await cpuMicros(server);
+  await load(server, REQUESTS);
+  return ((await cpuMicros(server)) - before) / REQUESTS;
+}
+
+async function cpuMicros({ child }) {
+  child.send({});
+  const [message] = await once(child, 'message');
+  return message.cpuMicros;
+}
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+function spread(values, unit, digits) {
+  const low = Math.min(...values).toFixed(digits);
+  const high = Math.max(...values).toFixed(digits);
+  return `median ${median(values).toFixed(digits)}${unit} (${low} to ${high})`;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isSpanContextValid, type Span, type SpanContext, trace } from '@opentelemetry/api';
+import type { BusyIteration } from '../loop/recorder.js';
+import type { Tally } from '../loop/tally.js';
+import type { Block, BlockShare } from '../types.js';
+
+const NO_SPAN = '(no span)';
+const NOT_RECORDING = '(not recording)';
+/** How far up a span's ancestors are looked for. */
+const MAX_ANCESTORS = 32;
+
+/**
+ * Decides who is to blame for a busy iteration.
+ *
+ * 1. Every span whose own time reached the threshold is blamed.
+ * 2. Where none did, the block is shared: blamed is the nearest ancestor whose descendants, within this iteration,
+ *    reached the threshold together, and else the span with the largest share.
+ * 3. Code under no span, and native code, rank like a span: where theirs is the largest share the block is nobody's.
+ *
+ * @param wallClockOffset what to add to the iteration's times to get milliseconds since the Unix epoch.
+ */
+export function blame(iteration: BusyIteration, thresholdMillis: number, wallClockOffset: number): Block {
+  const shares = iteration.tallies.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
+  const alone = shares.filter((share) => share.durationMillis >= thresholdMillis);
+  const endTimeMillis = iteration.endedAt + wallClockOffset;
+  return {
+    startTimeMillis: endTimeMillis - iteration.busyTime,
+    endTimeMillis,
+    durationMillis: iteration.busyTime,
+    thresholdMillis,
+    shared: alone.length === 0,
+    blamed: alone.length > 0 ? alone : blameTogether(shares, thresholdMillis),
+    shares,
+  };
+}
+
+function toShare(tally: Tally): BlockShare {
+  return { span: tally.span, name: nameOf(tally.span), durationMillis: tally.share };
+}
+
+function nameOf(span: Span | undefined): string {
+  if (span === undefined) return NO_SPAN;
+  const name = (span as { name?: unknown }).name;
+  return typeof name === 'string' ? name : NOT_RECORDING;
+}
+
+interface Family {
+  readonly share: BlockShare;
+  /** Time of the span and of all its descendants that ran in the iteration. */
+  total: number;
+  /** Whether a descendant's family reached the threshold already, and so is nearer. */
+  outdone: boolean;
+}
+
+/** The smallest families that reached the threshold together, largest first; else the largest share alone. */
+function blameTogether(shares: readonly BlockShare[], thresholdMillis: number): BlockShare[] {
+  const families = new Map<string, Family>();
+  for (const share of shares) {
+    if (share.span) families.set(share.span.spanContext().spanId, { share, total: 0, outdone: false });
+  }
+  for (const share of shares) {
+    for (const family of ancestry(share, families)) family.total += share.durationMillis;
+  }
+  for (const { share, total } of [...families.values()]) {
+    if (total < thresholdMillis) continue;
+    for (const family of ancestry(share, families)) {
+      if (family.share !== share) family.outdone = true;
+    }
+  }
+  const together = [...families.values()]
+    .filter((family) => family.total >= thresholdMillis && !family.outdone)
+    .sort((a, b) => b.total - a.total)
+    .map((family) => family.share);
+  return together.length > 0 ? together : shares.slice(0, 1);
+}
+
+/** The family of `share` itself, then those of its ancestors; one that did not run itself gets its family here. */
+function* ancestry(share: BlockShare, families: Map<string, Family>): Generator<Family> {
+  let id = share.span?.spanContext().spanId;
+  for (let i = 0; id !== undefined && i <= MAX_ANCESTORS; i++) {
+    const family = families.get(id);
+    if (family === undefined) return;
+    yield family;
+    const parent: SpanContext | undefined = parentOf(family.share.span);
+    if (parent !== undefined && !families.has(parent.spanId)) {
+      const span = trace.wrapSpanContext(parent);
+      families.set(parent.spanId, { share: { span, name: nameOf(span), durationMillis: 0 }, total: 0, outdone: false });
+    }
+    id = parent?.spanId;
+  }
+}
+
+/** Not in the API, but every SDK's recording span tells its parent: 2.x and 3.x as `parentSpanContext`. */
+function parentOf(span: Span | undefined): SpanContext | undefined {
+  const parent = (span as { parentSpanContext?: SpanContext } | undefined)?.parentSpanContext;
+  return parent !== undefined && isSpanContextValid(parent) ? parent : undefined;
+}

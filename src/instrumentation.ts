@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type MeterProvider, metrics } from '@opentelemetry/api';
+import { InstrumentationBase } from '@opentelemetry/instrumentation';
+import { resolveConfig } from './config.js';
+import { LoopWatch } from './loop/watch.js';
+import { LoopMetrics } from './report/metrics.js';
+import { Reporter } from './report/reporter.js';
+import type { EventLoopInstrumentationConfig } from './types.js';
+import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
+
+/**
+ * One watch per thread, also where two copies of this package are loaded (ESM and CJS, or two versions): measuring
+ * twice would count everything twice.
+ */
+const OWNER_KEY = Symbol.for(PACKAGE_NAME);
+const owners = globalThis as unknown as Record<symbol, EventLoopInstrumentation | undefined>;
+
+/**
+ * Names the span that blocked the event loop, in the traces themselves, and records how late the loop was.
+ *
+ * ```ts
+ * new NodeSDK({ instrumentations: [new EventLoopInstrumentation()] }).start();
+ * ```
+ *
+ * Never throws: a bad option costs one `diag` line and its default is used.
+ */
+export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstrumentationConfig> {
+  // Declared, not initialised: the base constructor calls enable() before this class's fields would be set.
+  declare private _watch: LoopWatch | undefined;
+  declare private _loopMetrics: LoopMetrics | undefined;
+  declare private _meterProvider: MeterProvider | undefined;
+
+  constructor(config: EventLoopInstrumentationConfig = {}) {
+    super(PACKAGE_NAME, PACKAGE_VERSION, config);
+  }
+
+  protected override init(): [] {
+    return [];
+  }
+
+  /** Starts watching. Does nothing when already enabled, with `enabled: false`, or where another copy watches. */
+  override enable(): void {
+    // NodeSDK enables its instrumentations without asking.
+    if (this._watch || !this.getConfig().enabled) return;
+    super.enable();
+    if (owners[OWNER_KEY]) {
+      this._diag.warn('another EventLoopInstrumentation already watches this thread; this one stands aside');
+      return;
+    }
+    owners[OWNER_KEY] = this;
+
+    const config = resolveConfig(this.getConfig(), process.env, (message) => this._diag.warn(message));
+    const reporter = new Reporter(config, this._telemetry(), this._diag);
+    const watch = new LoopWatch(config.blockThresholdMillis, config.delayIntervalMillis, reporter);
+    reporter.recorder = watch.recorder;
+    if (!watch.recorder) {
+      this._diag.warn(
+        `Node.js ${process.version} does not count its loop iterations (it takes 20.18, 22.8 or newer); only eventloop.delay is recorded`,
+      );
+    }
+    this._watch = watch;
+    watch.start();
+  }
+
+  /** Takes every hook, wrap, timer and listener off again. */
+  override disable(): void {
+    super.disable();
+    this._watch?.stop();
+    this._watch = undefined;
+    if (owners[OWNER_KEY] === this) owners[OWNER_KEY] = undefined;
+  }
+
+  override setMeterProvider(meterProvider: MeterProvider): void {
+    this._meterProvider = meterProvider;
+    super.setMeterProvider(meterProvider);
+  }
+
+  /** The base class calls this up to three times, once even before the constructor is through. */
+  protected override _updateMetricInstruments(): void {
+    this._loopMetrics = undefined;
+  }
+
+  private _telemetry(): ConstructorParameters<typeof Reporter>[1] {
+    const self = this;
+    return {
+      get tracer() {
+        return self.tracer;
+      },
+      get logger() {
+        return self.logger;
+      },
+      get metrics() {
+        return self._metrics();
+      },
+    };
+  }
+
+  /** Made on the first beat, when the SDK is up: one that is started from a config file never calls setMeterProvider. */
+  private _metrics(): LoopMetrics {
+    if (this._loopMetrics === undefined) {
+      const registered = metrics.getMeterProvider();
+      if (this._meterProvider === undefined) super.setMeterProvider(registered);
+      this._loopMetrics = new LoopMetrics(this.meter);
+    }
+    return this._loopMetrics;
+  }
+}

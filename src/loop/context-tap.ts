@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import type { Context, ContextManager } from '@opentelemetry/api';
+import { HAS_ASYNC_CONTEXT_FRAME } from './hooks.js';
+import { patchMethod } from './patch.js';
+import type { SliceRecorder } from './recorder.js';
+
+type Store = Context | undefined;
+type AnyFunction = (...args: unknown[]) => unknown;
+
+interface Storage {
+  getStore(): Store;
+  enterWith(store: Store): void;
+  run(store: Store, callback: AnyFunction, ...args: unknown[]): unknown;
+}
+
+interface Token {
+  dispose(): void;
+}
+
+/** The parts of a context manager that change the context; `attach` exists in recent ones only. */
+interface TappableManager extends ContextManager {
+  _asyncLocalStorage?: unknown;
+  attach?(context: Context): Token;
+}
+
+/**
+ * Follows every change of the active context that `manager` makes, because the most common block of all, an HTTP
+ * handler's first slice, runs inside a `context.with` that no async hook announces.
+ *
+ * @returns a function that takes the tap off again.
+ */
+export function tapContextManager(manager: ContextManager, recorder: SliceRecorder): () => void {
+  const storage = (manager as TappableManager)._asyncLocalStorage;
+  return storage instanceof AsyncLocalStorage
+    ? tapStorage(storage as unknown as Storage, recorder)
+    : tapManager(manager as TappableManager, recorder);
+}
+
+/**
+ * OpenTelemetry's own manager, and those derived from it, go through one AsyncLocalStorage for `with`, `bind` and
+ * `attach`. Tapped at `enterWith`, a leaf: no frame of ours stands on the stack while the application's code runs,
+ * so nested `with` overflows no earlier than without us.
+ */
+function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
+  const enterWith = storage.enterWith;
+  const untapEnterWith = patchMethod(storage, 'enterWith', function (this: Storage, store: Store) {
+    enterWith.call(this, store);
+    recorder.enterContext(store);
+  });
+  const untapRun = runGoesThroughEnterWith() ? undefined : patchMethod(storage, 'run', runByEnterWith);
+  recorder.activeContext = () => storage.getStore();
+  return () => {
+    untapEnterWith();
+    untapRun?.();
+    recorder.activeContext = noStore;
+  };
+}
+
+/** From Node.js 24 on `AsyncLocalStorage#run` calls `this.enterWith` before and after the callback. */
+function runGoesThroughEnterWith(): boolean {
+  const probe = new AsyncLocalStorage<number>();
+  let calls = 0;
+  probe.enterWith = () => {
+    calls++;
+  };
+  probe.run(1, () => {});
+  return calls === 2;
+}
+
+/** `run` as Node.js 24 has it, for the Node.js versions whose own writes to the resource directly. */
+function runByEnterWith(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
+  const outer = this.getStore();
+  if (Object.is(outer, store)) return Reflect.apply(callback, null, args);
+  this.enterWith(store);
+  try {
+    return Reflect.apply(callback, null, args);
+  } finally {
+    this.enterWith(outer);
+  }
+}
+
+/** Any other manager: it can only be tapped around `with`, which `bind` goes through as well. */
+function tapManager(manager: TappableManager, recorder: SliceRecorder): () => void {
+  const untaps: (() => void)[] = [];
+  const original = manager.with as (...args: unknown[]) => unknown;
+  untaps.push(
+    patchMethod(
+      manager,
+      'with',
+      function (this: ContextManager, context: Context, fn: AnyFunction, thisArg?: unknown, ...args: unknown[]) {
+        const entered = function (this: unknown, ...fnArgs: unknown[]): unknown {
+          recorder.resync();
+          return fn.apply(this, fnArgs);
+        };
+        try {
+          return original.call(this, context, entered, thisArg, ...args);
+        } finally {
+          recorder.resync();
+        }
+      },
+    ),
+  );
+  const attach = manager.attach;
+  if (typeof attach === 'function') {
+    untaps.push(
+      patchMethod(manager, 'attach', function (this: ContextManager, context: Context) {
+        const token = attach.call(this, context);
+        recorder.resync();
+        const dispose = token.dispose;
+        patchMethod(token, 'dispose', function (this: Token) {
+          dispose.call(this);
+          recorder.resync();
+        });
+        return token;
+      }),
+    );
+  }
+  recorder.activeContext = () => {
+    const context: Context | undefined = manager.active();
+    return typeof context?.getValue === 'function' ? context : undefined;
+  };
+  return () => {
+    for (const untap of untaps) untap();
+    recorder.activeContext = noStore;
+  };
+}
+
+/**
+ * With AsyncContextFrame, `AsyncResource#runInAsyncScope` (so also `AsyncResource.bind`, `AsyncLocalStorage.bind` and
+ * `snapshot`, and every pool and limiter built on them) fires `before` ahead of restoring its own context and no hook
+ * afterwards: without this tap a callback of one request that another request runs is charged to the latter.
+ */
+export function tapAsyncResource(recorder: SliceRecorder): () => void {
+  if (!HAS_ASYNC_CONTEXT_FRAME) return () => {};
+  const original = AsyncResource.prototype.runInAsyncScope as AnyFunction;
+  // `this` is the receiver that the caller asked for: passed through, so that no closure is needed.
+  function entered(this: unknown, fn: AnyFunction, ...args: unknown[]): unknown {
+    recorder.resync();
+    return Reflect.apply(fn, this, args);
+  }
+  return patchMethod(
+    AsyncResource.prototype,
+    'runInAsyncScope',
+    function runInAsyncScope(this: AsyncResource, fn: AnyFunction, thisArg?: unknown, ...args: unknown[]): unknown {
+      if (!recorder.enabled) return original.call(this, fn, thisArg, ...args);
+      try {
+        return original.call(this, entered, thisArg, fn, ...args);
+      } finally {
+        recorder.resync();
+      }
+    },
+  );
+}
+
+function noStore(): undefined {
+  return undefined;
+}

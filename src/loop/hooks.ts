@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AsyncLocalStorage, createHook, executionAsyncResource } from 'node:async_hooks';
+import * as v8 from 'node:v8';
+import type { SliceRecorder } from './recorder.js';
+
+/** Node.js ≥24 keeps the context in V8 (AsyncContextFrame); before, and with `--no-async-context-frame`, in async_hooks. */
+export const HAS_ASYNC_CONTEXT_FRAME = !('_propagate' in AsyncLocalStorage.prototype);
+
+interface HookOptions {
+  before(asyncId: number): void;
+  after(asyncId: number): void;
+  /** https://github.com/nodejs/node/pull/61415; ignored without a word where it is not known. */
+  trackPromises?: boolean;
+}
+
+/**
+ * Feeds the recorder from async_hooks and, where they can be had apart, from V8's promise hooks.
+ * Neither `init` nor `destroy` is installed: they are what makes other users of async_hooks slow.
+ *
+ * @returns a function that removes every hook again.
+ */
+export function installHooks(recorder: SliceRecorder): () => void {
+  const promisesApart = HAS_ASYNC_CONTEXT_FRAME && knowsTrackPromises();
+  const plainObject = Object.prototype;
+  const promise = Promise.prototype;
+  const getPrototypeOf = Object.getPrototypeOf;
+
+  const options: HookOptions = {
+    before: promisesApart
+      ? () => {
+          // The resource of process.nextTick is the only plain object among them.
+          if (getPrototypeOf(executionAsyncResource()) === plainObject) recorder.enterTick();
+          else recorder.enterCallback();
+        }
+      : () => {
+          const prototype = getPrototypeOf(executionAsyncResource());
+          if (prototype === promise || prototype === plainObject) recorder.enterTick();
+          else recorder.enterCallback();
+        },
+    after: () => recorder.leaveCallback(),
+  };
+  if (promisesApart) options.trackPromises = false;
+  const hook = createHook(options).enable();
+
+  const stopPromiseHook = promisesApart
+    ? (v8.promiseHooks.onBefore(() => recorder.enterPromiseJob()) as unknown as () => void)
+    : undefined;
+
+  return () => {
+    hook.disable();
+    stopPromiseHook?.();
+  };
+}
+
+/** Where the option is known, it refuses to go together with `promiseResolve`; elsewhere it is ignored. */
+function knowsTrackPromises(): boolean {
+  try {
+    createHook({ promiseResolve() {}, trackPromises: false } as Parameters<typeof createHook>[0]);
+    return false;
+  } catch {
+    return true;
+  }
+}

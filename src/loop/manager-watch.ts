@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ContextManager } from '@opentelemetry/api';
+
+interface ApiGlobal {
+  context?: ContextManager;
+}
+
+/** Where every copy of `@opentelemetry/api` 1.x, of whatever version, keeps what was registered with it. */
+const API_KEY = Symbol.for('opentelemetry.js.api.1');
+const holder = globalThis as unknown as Record<symbol, ApiGlobal | undefined>;
+
+/** The context manager that is registered now, through any copy of the API package. */
+export function registeredContextManager(): ContextManager | undefined {
+  return holder[API_KEY]?.context;
+}
+
+/**
+ * Calls `onManager` in the moment in which a context manager is registered: NodeSDK does so only after it has enabled
+ * its instrumentations, and a span may block before the loop turns for the first time.
+ * Instead of wrapping one copy of the API package this waits at the global that all copies share; the accessors turn
+ * back into plain properties as soon as something is assigned.
+ *
+ * @returns a function that stops waiting.
+ */
+export function whenContextManagerAppears(onManager: () => void): () => void {
+  let stopInner: (() => void) | undefined;
+  const waitForContext = (api: ApiGlobal): void => {
+    stopInner = waitForProperty(api as Record<string, unknown>, 'context', onManager);
+  };
+  const api = holder[API_KEY];
+  if (api) {
+    waitForContext(api);
+    return () => stopInner?.();
+  }
+  const stopOuter = waitForProperty(holder as Record<symbol, unknown>, API_KEY, (value) => {
+    waitForContext(value as ApiGlobal);
+  });
+  return () => {
+    stopOuter();
+    stopInner?.();
+  };
+}
+
+function waitForProperty<K extends string | symbol>(
+  target: Record<K, unknown>,
+  key: K,
+  onValue: (value: unknown) => void,
+): () => void {
+  const get = (): undefined => undefined;
+  Object.defineProperty(target, key, {
+    configurable: true,
+    enumerable: true,
+    get,
+    set(value: unknown) {
+      Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
+      onValue(value);
+    },
+  });
+  return () => {
+    if (Object.getOwnPropertyDescriptor(target, key)?.get === get) delete target[key];
+  };
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Span } from '@opentelemetry/api';
+import { patchMethod } from './patch.js';
+import type { SliceRecorder } from './recorder.js';
+
+/**
+ * Tells the recorder when a span is about to end, because after `end()` nothing can be written on it any more and a
+ * span often ends inside its own block. An instrumentation cannot add a span processor to NodeSDK, so `end` is wrapped
+ * once on the prototype of each class of recording span, which works with any SDK.
+ *
+ * @returns a function that unwraps them all.
+ */
+export function tapSpanEnd(recorder: SliceRecorder): () => void {
+  const untaps: (() => void)[] = [];
+  const tapped = new WeakSet<object>();
+  let lastSeen: object | null = null;
+
+  recorder.onNewSpan = (span) => {
+    const prototype = Object.getPrototypeOf(span) as Span | null;
+    if (prototype === lastSeen) return;
+    lastSeen = prototype;
+    if (prototype === null || tapped.has(prototype)) return;
+    tapped.add(prototype);
+    const original = prototype.end;
+    if (typeof original !== 'function') return;
+    untaps.push(
+      patchMethod(prototype, 'end', function end(this: Span) {
+        recorder.endSpan(this);
+        // biome-ignore lint/complexity/noArguments: passes on whatever the SDK's own end takes, without an array
+        return Reflect.apply(original, this, arguments);
+      }),
+    );
+  };
+  return () => {
+    for (const untap of untaps) untap();
+    recorder.onNewSpan = () => {};
+  };
+}

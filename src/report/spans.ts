@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Attributes, ROOT_CONTEXT, type Span, SpanKind, type Tracer, trace } from '@opentelemetry/api';
+import type { Tally } from '../loop/tally.js';
+import * as semconv from '../semconv.js';
+import type { Block } from '../types.js';
+
+/** Own time below this is not written on a span: it would say nothing and cost an attribute on every one. */
+const MIN_TIME_MILLIS = 1;
+const MAX_LISTED_SPANS = 10;
+
+/** Writes on a blamed span, as long as it can be written to, what it has blocked so far. */
+export function markBlamed(tally: Tally): void {
+  const span = tally.span;
+  if (span === undefined || tally.markedIteration === tally.iteration || !isWritable(span)) return;
+  tally.markedIteration = tally.iteration;
+  tally.blocks++;
+  tally.blockTime += tally.share;
+  if (tally.share > tally.maxBlockTime) tally.maxBlockTime = tally.share;
+  span.setAttribute(semconv.ATTR_BLOCKED, true);
+  span.setAttribute(semconv.ATTR_BLOCK_COUNT, tally.blocks);
+  span.setAttribute(semconv.ATTR_BLOCK_DURATION, tally.blockTime / 1000);
+  span.setAttribute(semconv.ATTR_BLOCK_MAX_DURATION, tally.maxBlockTime / 1000);
+}
+
+/** Writes a span's own synchronous time on it, in the last moment before it ends. */
+export function writeTime(tally: Tally, span: Span): void {
+  if (tally.time >= MIN_TIME_MILLIS && isWritable(span)) span.setAttribute(semconv.ATTR_TIME, tally.time / 1000);
+}
+
+/** Attributes that the block span and the log event have in common. */
+export function blockAttributes(block: Block, suppressed: number): Attributes {
+  const listed = block.shares.slice(0, MAX_LISTED_SPANS);
+  const attributes: Attributes = {
+    [semconv.ATTR_BLOCK_SHARED]: block.shared,
+    [semconv.ATTR_BLOCK_THRESHOLD]: block.thresholdMillis / 1000,
+    [semconv.ATTR_BLOCK_SPAN_NAMES]: listed.map((share) => share.name),
+    [semconv.ATTR_BLOCK_SPAN_DURATIONS]: listed.map((share) => share.durationMillis / 1000),
+  };
+  if (suppressed > 0) attributes[semconv.ATTR_BLOCK_SUPPRESSED] = suppressed;
+  return attributes;
+}
+
+/**
+ * The block as a span of its own: child of the blamed span, with the exact start and end of the block, and links to the
+ * other blamed spans where there are several. `beforeEnd` gets it while it can still be written to.
+ */
+export function emitBlockSpan(
+  tracer: Tracer,
+  block: Block,
+  attributes: Attributes,
+  beforeEnd: (span: Span) => void,
+): void {
+  const [first, ...others] = block.blamed;
+  const span = tracer.startSpan(
+    semconv.SPAN_BLOCK,
+    {
+      kind: SpanKind.INTERNAL,
+      startTime: block.startTimeMillis,
+      attributes,
+      links: others.flatMap((share) => (share.span ? [{ context: share.span.spanContext() }] : [])),
+    },
+    // Not the context in which the span ran: that one may carry "suppress tracing" or a sampler's hints.
+    first?.span ? trace.setSpan(ROOT_CONTEXT, first.span) : ROOT_CONTEXT,
+  );
+  beforeEnd(span);
+  span.end(block.endTimeMillis);
+}
+
+/** Spans of other SDKs need not have what the API asks for, and writing to an ended one costs a warning with a stack. */
+function isWritable(span: Span): boolean {
+  return typeof span.isRecording === 'function' && span.isRecording() && typeof span.setAttribute === 'function';
+}
