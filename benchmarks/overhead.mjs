@@ -59,13 +59,19 @@ async function cpuMicros({ child }) {
 }
 
 function median(values) {
+  return quantile(values, 0.5);
+}
+
+function quantile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const at = q * (sorted.length - 1);
+  const low = Math.floor(at);
+  const high = Math.ceil(at);
+  return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
 }
 
 function spread(values, unit, digits) {
-  const low = Math.min(...values).toFixed(digits);
-  const high = Math.max(...values).toFixed(digits);
-  return `median ${median(values).toFixed(digits)}${unit} (${low} to ${high})`;
+  const low = quantile(values, 0.25).toFixed(digits);
+  const high = quantile(values, 0.75).toFixed(digits);
+  return `median ${median(values).toFixed(digits)}${unit} (half of them ${low} to ${high})`;
 }

@@ -22,11 +22,12 @@ const MAX_ANCESTORS = 32;
 export function blame(iteration: BusyIteration, thresholdMillis: number, wallClockOffset: number): Block {
   const shares = iteration.tallies.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
   const alone = shares.filter((share) => share.durationMillis >= thresholdMillis);
+  const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;
   return {
-    startTimeMillis: endTimeMillis - iteration.busyTime,
+    startTimeMillis: endTimeMillis - durationMillis,
     endTimeMillis,
-    durationMillis: iteration.busyTime,
+    durationMillis,
     thresholdMillis,
     shared: alone.length === 0,
     blamed: alone.length > 0 ? alone : blameTogether(shares, thresholdMillis),
@@ -35,7 +36,7 @@ export function blame(iteration: BusyIteration, thresholdMillis: number, wallClo
 }
 
 function toShare(tally: Tally): BlockShare {
-  return { span: tally.span, name: nameOf(tally.span), durationMillis: tally.share };
+  return { span: tally.span, name: nameOf(tally.span), durationMillis: tally.shareMicros / 1000 };
 }
 
 function nameOf(span: Span | undefined): string {

@@ -46,6 +46,7 @@ function waitForProperty<K extends string | symbol>(
   key: K,
   onValue: (value: unknown) => void,
 ): () => void {
+  if (target[key] !== undefined) return () => {};
   const get = (): undefined => undefined;
   Object.defineProperty(target, key, {
     configurable: true,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, type Span, trace } from '@opentelemetry/api';
 import { idleTime, loopCount, now } from './clock.js';
-import { Tally } from './tally.js';
+import { Tally, TallyStamp } from './tally.js';
 
-/** One finished loop iteration that was busy for at least the block threshold. Times are milliseconds of {@link now}. */
+/** A loop iteration that was busy for at least the block threshold. */
 export interface BusyIteration {
+  /** When it ended, on the clock of {@link now}. */
   readonly endedAt: number;
-  readonly busyTime: number;
+  readonly busyMicros: number;
   /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
   readonly tallies: readonly Tally[];
 }
@@ -14,18 +15,24 @@ export interface BusyIteration {
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
 export interface RecorderListener {
   onBusyIteration(iteration: BusyIteration): void;
-  /** `span.end()` was called and the span can be written to for the last time. */
+  /**
+   * `span` is about to end, and can be written to for the last time. Called only where it ran for at least
+   * {@link MIN_TOTAL_MICROS}.
+   */
   onSpanEnding(tally: Tally, span: Span): void;
 }
 
-/** Below this a slice's time is taken as it is; above it, idle time and missed iterations are looked for. */
+/** Own time below this is not worth an attribute on every span. */
+export const MIN_TOTAL_MICROS = 1000;
+
+/** Below this a slice's time is taken as it is; above it, idle time is looked for. */
 const LONG_SLICE_MILLIS = 1;
 
 /**
  * Cuts the loop's time into slices, one for each run of code under one active context, and adds them up per span.
  *
  * Everything here runs per callback or per promise job: nothing is allocated (a {@link Tally} once per span apart),
- * nothing is caught, and a clock is read only where the context or the callback changes.
+ * nothing is caught, and a clock is read only where it can change what is reported.
  */
 export class SliceRecorder {
   /** Own time of everything that ran under no span, and of native code between callbacks. */
@@ -36,13 +43,15 @@ export class SliceRecorder {
   private _tally: Tally = this.nobody;
   /** When the current slice began. */
   private _since = 0;
-  /** When JavaScript last returned to native code; 0 while it runs, or where we could not see it return. */
+  /** When JavaScript last returned to native code; 0 while it runs, or where it does not matter or cannot be seen. */
   private _returnedAt = 0;
 
   private _loopCount = 0;
   private _idleTime = 0;
   private _iteration = 0;
-  private _busyTime = 0;
+  private _busyMicros = 0;
+  /** Where the last slice that counts ended. */
+  private _endedAt = 0;
   private _tallies: (Tally | undefined)[] = [];
   private _tallyCount = 0;
 
@@ -50,25 +59,29 @@ export class SliceRecorder {
   private readonly _outerContexts: (Context | undefined)[] = [];
   private _depth = 0;
 
-  private _tallyOf = new WeakMap<Span, Tally>();
+  private readonly _thresholdMicros: number;
   private _startUp = false;
   private _enabled = false;
 
   /** Reads the store of the context manager; replaced by the context tap. */
   activeContext: () => Context | undefined = noContext;
-  /** Called with each recording span when it first gets a tally; set by the span tap. */
+  /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
 
+  /** @param _headMillis native time at the head of an iteration counts only above this. */
   constructor(
-    private readonly _thresholdMillis: number,
-    private readonly _headGapMillis: number,
+    thresholdMillis: number,
+    private readonly _headMillis: number,
     private readonly _listener: RecorderListener,
-  ) {}
+  ) {
+    this._thresholdMicros = Math.round(thresholdMillis * 1000);
+  }
 
   get enabled(): boolean {
     return this._enabled;
   }
 
+  /** @param startUp whether the program is still loading its modules, which is no block. */
   start(startUp: boolean): void {
     this._enabled = true;
     this._startUp = startUp;
@@ -82,34 +95,24 @@ export class SliceRecorder {
   stop(): void {
     this._enabled = false;
     this._clearIteration();
+    this._tallies.length = 0;
     this._outerContexts.length = 0;
     this._depth = 0;
     this._context = undefined;
     this._tally = this.nobody;
-    this._tallyOf = new WeakMap();
   }
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(): void {
-    const time = now();
     const count = loopCount();
-    if (count !== this._loopCount) {
-      this._turn(count, time);
-    } else if (this._returnedAt !== 0) {
-      this._chargeNative(time);
-    }
-    this._push();
-    const context = this.activeContext();
-    if (context !== this._context) this._switchTo(context, time);
+    if (count !== this._loopCount) this._turn(count);
+    else if (this._returnedAt !== 0) this._chargeNative();
+    this._enter();
   }
 
   /** A `process.nextTick` callback or promise job begins: no native code can have run since the last one. */
   enterTick(): void {
-    this._push();
-    const context = this.activeContext();
-    if (context !== this._context) {
-      this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
-    }
+    this._enter();
     this._returnedAt = 0;
   }
 
@@ -122,14 +125,15 @@ export class SliceRecorder {
       if (outer !== this._context) this._switchTo(outer, now());
     } else {
       this._depth = 0;
-      this._returnedAt = now();
+      // Native code that follows is nobody's: where this was nobody's too, there is no need to tell them apart.
+      this._returnedAt = this._tally === this.nobody ? 0 : now();
     }
   }
 
   /** A promise job begins, where promises are followed by `v8.promiseHooks`, which tells no end. */
   enterPromiseJob(): void {
     const context = this.activeContext();
-    if (context !== this._context) this._switchTo(context, now());
+    if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     this._returnedAt = 0;
   }
 
@@ -145,39 +149,40 @@ export class SliceRecorder {
     if (this._enabled) this.enterContext(this.activeContext());
   }
 
-  /** `span` is about to end: whatever is to be written on it must be written now. */
+  /** `span.end()` was called: whatever is to be written on the span must be written now. */
   endSpan(span: Span): void {
-    const tally = this._tallyOf.get(span);
-    if (tally === undefined || !this._enabled) return;
+    if (!this._enabled) return;
+    const tally = TallyStamp.get(span);
+    if (tally === undefined) return;
     if (tally === this._tally) {
       const time = now();
       this._charge(time);
       this._since = time;
     }
-    this._listener.onSpanEnding(tally, span);
+    if (tally.totalMicros >= MIN_TOTAL_MICROS) this._listener.onSpanEnding(tally, span);
   }
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
   isBlocking(tally: Tally): boolean {
-    return tally.iteration === this._iteration && tally.share >= this._thresholdMillis;
-  }
-
-  /** Closes the current iteration as if the loop had turned: at exit. */
-  flush(): void {
-    if (this._enabled) this._turn(loopCount(), now());
-  }
-
-  tallyOf(span: Span): Tally | undefined {
-    return this._tallyOf.get(span);
+    return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros;
   }
 
   /** The iteration so far, for a span that ends inside its own block. */
   snapshot(): BusyIteration {
-    return { endedAt: this._since, busyTime: this._busyTime, tallies: this._ranTallies() };
+    return { endedAt: this._endedAt, busyMicros: this._busyMicros, tallies: this._ranTallies() };
   }
 
-  private _push(): void {
-    this._outerContexts[this._depth++] = this._context;
+  /** Closes the current iteration as if the loop had turned: at exit. */
+  flush(): void {
+    if (this._enabled) this._turn(loopCount());
+  }
+
+  private _enter(): void {
+    const depth = this._depth;
+    if (depth > 0) this._outerContexts[depth] = this._context;
+    this._depth = depth + 1;
+    const context = this.activeContext();
+    if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
 
   private _switchTo(context: Context | undefined, time: number): void {
@@ -191,39 +196,44 @@ export class SliceRecorder {
   private _charge(time: number): void {
     let millis = time - this._since;
     if (millis > LONG_SLICE_MILLIS) {
+      // Platform tasks (Atomics.waitAsync, WebAssembly) run after a poll that no hook has announced.
       const idle = idleTime();
       millis -= idle - this._idleTime;
       this._idleTime = idle;
     }
-    if (millis > 0) this._add(this._tally, millis, time);
+    this._add(this._tally, millis, time);
   }
 
   private _add(tally: Tally, millis: number, time: number): void {
+    const micros = (millis * 1000 + 0.5) | 0;
+    if (micros <= 0) return;
     if (tally.iteration === this._iteration) {
-      tally.share += millis;
+      tally.shareMicros += micros;
     } else {
       tally.iteration = this._iteration;
-      tally.share = millis;
+      tally.shareMicros = micros;
       this._tallies[this._tallyCount++] = tally;
     }
-    tally.time += millis;
-    tally.lastRanAt = time;
-    this._busyTime += millis;
+    tally.totalMicros += micros;
+    this._busyMicros += micros;
+    this._endedAt = time;
   }
 
-  /** Same iteration, but JavaScript had returned: what ran until `time` was native code and is nobody's. */
-  private _chargeNative(time: number): void {
+  /** Same iteration, but JavaScript had returned: what ran until now was native code and is nobody's. */
+  private _chargeNative(): void {
     const returnedAt = this._returnedAt;
+    const time = now();
     this._returnedAt = 0;
     this._charge(returnedAt);
-    if (time > returnedAt) this._add(this.nobody, time - returnedAt, time);
+    this._add(this.nobody, time - returnedAt, time);
     this._since = time;
   }
 
   /** The loop has turned: closes the last iteration and opens the next one. */
-  private _turn(count: number, time: number): void {
+  private _turn(count: number): void {
     const turns = count - this._loopCount;
     this._loopCount = count;
+    const time = now();
     const idle = idleTime();
     const idled = idle - this._idleTime;
     this._idleTime = idle;
@@ -231,44 +241,35 @@ export class SliceRecorder {
     if (this._returnedAt !== 0) {
       native = time - this._returnedAt - idled;
       let ran = this._returnedAt - this._since;
-      // More idle time than passed since JavaScript returned: a platform task, which no hook announces, ran after a poll.
+      // More idle time than passed since JavaScript returned: a platform task ran after a poll.
       if (native < 0) ran += native;
-      if (ran > 0) this._add(this._tally, ran, this._returnedAt);
+      this._add(this._tally, ran, this._returnedAt);
       this._returnedAt = 0;
     } else {
-      const ran = time - this._since - idled;
-      if (ran > 0) this._add(this._tally, ran, time - idled);
+      this._add(this._tally, time - this._since - idled, time - idled);
     }
-    this._finishIteration();
-    this._since = time;
-    this._depth = 0;
-    if (turns === 1 && native > this._headGapMillis) this._add(this.nobody, native, time);
-  }
-
-  private _finishIteration(): void {
-    if (this._busyTime >= this._thresholdMillis) this._report();
+    if (this._busyMicros >= this._thresholdMicros) this._report();
     this._clearIteration();
     this._startUp = false;
+    this._since = time;
+    this._depth = 0;
+    if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
 
   private _clearIteration(): void {
     for (let i = 0; i < this._tallyCount; i++) this._tallies[i] = undefined;
     this._tallyCount = 0;
-    this._busyTime = 0;
-    this._iteration++;
+    this._busyMicros = 0;
+    this._iteration = (this._iteration + 1) | 0;
   }
 
   private _report(): void {
     const tallies = this._ranTallies();
-    let busyTime = this._busyTime;
-    let endedAt = 0;
-    for (const tally of tallies) {
-      // Loading modules is no block; a span that blocks while the program starts is one.
-      if (this._startUp && tally === this.nobody) busyTime -= tally.share;
-      else if (tally.lastRanAt > endedAt) endedAt = tally.lastRanAt;
-    }
-    if (busyTime < this._thresholdMillis) return;
-    this._listener.onBusyIteration({ endedAt, busyTime, tallies });
+    let busyMicros = this._busyMicros;
+    // Loading modules is no block; a span that blocks while the program starts is one.
+    if (this._startUp && this.nobody.iteration === this._iteration) busyMicros -= this.nobody.shareMicros;
+    if (busyMicros < this._thresholdMicros) return;
+    this._listener.onBusyIteration({ endedAt: this._endedAt, busyMicros, tallies });
   }
 
   private _ranTallies(): Tally[] {
@@ -279,10 +280,9 @@ export class SliceRecorder {
     if (context === undefined) return this.nobody;
     const span = trace.getSpan(context);
     if (span === undefined) return this.nobody;
-    const tally = this._tallyOf.get(span);
+    const tally = TallyStamp.get(span);
     if (tally !== undefined) return tally;
-    const fresh = new Tally(span);
-    this._tallyOf.set(span, fresh);
+    const fresh = TallyStamp.create(span);
     this.onNewSpan(span);
     return fresh;
   }

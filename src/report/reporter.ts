@@ -5,7 +5,7 @@ import { blame } from '../block/blame.js';
 import type { ResolvedConfig } from '../config.js';
 import { wallClockOffset } from '../loop/clock.js';
 import type { BusyIteration, SliceRecorder } from '../loop/recorder.js';
-import type { Tally } from '../loop/tally.js';
+import { type Tally, TallyStamp } from '../loop/tally.js';
 import type { LoopListener } from '../loop/watch.js';
 import { CHANNEL_BLOCK } from '../semconv.js';
 import type { Block } from '../types.js';
@@ -44,7 +44,7 @@ export class Reporter implements LoopListener {
       if (this._isIgnored(block)) return;
       // At once: the span may end before the next beat.
       for (const { span } of block.blamed) {
-        const tally = span && this.recorder?.tallyOf(span);
+        const tally = span && TallyStamp.get(span);
         if (tally) markBlamed(tally);
       }
       // The rest waits for the next beat, outside of any hook.

@@ -4,27 +4,28 @@ import type { Tally } from '../loop/tally.js';
 import * as semconv from '../semconv.js';
 import type { Block } from '../types.js';
 
-/** Own time below this is not written on a span: it would say nothing and cost an attribute on every one. */
-const MIN_TIME_MILLIS = 1;
 const MAX_LISTED_SPANS = 10;
 
 /** Writes on a blamed span, as long as it can be written to, what it has blocked so far. */
 export function markBlamed(tally: Tally): void {
   const span = tally.span;
-  if (span === undefined || tally.markedIteration === tally.iteration || !isWritable(span)) return;
-  tally.markedIteration = tally.iteration;
-  tally.blocks++;
-  tally.blockTime += tally.share;
-  if (tally.share > tally.maxBlockTime) tally.maxBlockTime = tally.share;
+  if (span === undefined || tally.blame?.iteration === tally.iteration || !isWritable(span)) return;
+  const micros = tally.shareMicros;
+  tally.blame ??= { count: 0, sumMicros: 0, maxMicros: 0, iteration: -1 };
+  const record = tally.blame;
+  record.iteration = tally.iteration;
+  record.count++;
+  record.sumMicros += micros;
+  if (micros > record.maxMicros) record.maxMicros = micros;
   span.setAttribute(semconv.ATTR_BLOCKED, true);
-  span.setAttribute(semconv.ATTR_BLOCK_COUNT, tally.blocks);
-  span.setAttribute(semconv.ATTR_BLOCK_DURATION, tally.blockTime / 1000);
-  span.setAttribute(semconv.ATTR_BLOCK_MAX_DURATION, tally.maxBlockTime / 1000);
+  span.setAttribute(semconv.ATTR_BLOCK_COUNT, record.count);
+  span.setAttribute(semconv.ATTR_BLOCK_DURATION, record.sumMicros / 1e6);
+  span.setAttribute(semconv.ATTR_BLOCK_MAX_DURATION, record.maxMicros / 1e6);
 }
 
 /** Writes a span's own synchronous time on it, in the last moment before it ends. */
 export function writeTime(tally: Tally, span: Span): void {
-  if (tally.time >= MIN_TIME_MILLIS && isWritable(span)) span.setAttribute(semconv.ATTR_TIME, tally.time / 1000);
+  if (isWritable(span)) span.setAttribute(semconv.ATTR_TIME, tally.totalMicros / 1e6);
 }
 
 /** Attributes that the block span and the log event have in common. */
