@@ -19,7 +19,7 @@ export function startBeat(intervalMillis: number, onBeat: (lateMillis: number) =
     const time = now();
     const late = time - last - intervalMillis;
     last = time;
-    onBeat(late > 0 ? late : 0);
+    onBeat(Math.max(late, 0));
   }, intervalMillis);
   timer.unref();
   return () => stopTimer(timer);

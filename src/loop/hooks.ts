@@ -26,17 +26,13 @@ export function installHooks(recorder: SliceRecorder): () => void {
   const getPrototypeOf = Object.getPrototypeOf;
 
   const options: HookOptions = {
-    before: promisesApart
-      ? () => {
-          // The resource of process.nextTick is the only plain object among them.
-          if (getPrototypeOf(executionAsyncResource()) === plainObject) recorder.enterTick();
-          else recorder.enterCallback();
-        }
-      : () => {
-          const prototype = getPrototypeOf(executionAsyncResource());
-          if (prototype === promise || prototype === plainObject) recorder.enterTick();
-          else recorder.enterCallback();
-        },
+    before: () => {
+      const resource = executionAsyncResource();
+      const prototype = getPrototypeOf(resource);
+      // The resource of process.nextTick is the only plain object among them.
+      if (prototype === plainObject || prototype === promise) recorder.enterTick();
+      else recorder.enterCallback(resource);
+    },
     after: () => recorder.leaveCallback(),
   };
   if (promisesApart) options.trackPromises = false;

@@ -12,6 +12,14 @@ export interface BusyIteration {
   readonly tallies: readonly Tally[];
 }
 
+/** Whose requests a client connection carries. */
+export interface ConnectionUse {
+  /** The context of the last write. */
+  context: Context | undefined;
+  /** Whether several contexts have written before an answer came: then nobody can tell whose answer is read. */
+  shared: boolean;
+}
+
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
 export interface RecorderListener {
   onBusyIteration(iteration: BusyIteration): void;
@@ -55,6 +63,13 @@ export class SliceRecorder {
   private _tallies: (Tally | undefined)[] = [];
   private _tallyCount = 0;
 
+  /**
+   * The context that came with a connection's read callback and says nothing about what is read, and the tally to
+   * charge in its place. Lasts for the callback and the ticks and promise jobs that follow it.
+   */
+  private _staleContext: Context | undefined;
+  private _staleTally: Tally = this.nobody;
+
   /** Contexts to go back to when a nested callback returns. */
   private readonly _outerContexts: (Context | undefined)[] = [];
   private _depth = 0;
@@ -65,6 +80,8 @@ export class SliceRecorder {
 
   /** Reads the store of the context manager; replaced by the context tap. */
   activeContext: () => Context | undefined = noContext;
+  /** Who uses the connection whose callback this is, if it is one; set by the connection tap. */
+  connectionUse: (resource: object) => ConnectionUse | undefined = noUse;
   /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
 
@@ -99,15 +116,23 @@ export class SliceRecorder {
     this._outerContexts.length = 0;
     this._depth = 0;
     this._context = undefined;
+    this._staleContext = undefined;
     this._tally = this.nobody;
   }
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
-  enterCallback(): void {
+  enterCallback(resource: object): void {
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
+    if (this._staleContext !== undefined) this._distrust(undefined, this.nobody);
     this._enter();
+    if (this._context !== undefined) {
+      const use = this.connectionUse(resource);
+      if (use !== undefined && use.context !== this._context) {
+        this._distrust(this._context, use.shared ? this.nobody : this._lookUp(use.context));
+      }
+    }
   }
 
   /** A `process.nextTick` callback or promise job begins: no native code can have run since the last one. */
@@ -190,6 +215,13 @@ export class SliceRecorder {
     this._since = time;
     this._context = context;
     this._tally = this._lookUp(context);
+  }
+
+  /** From now on time under `context` goes to `instead`. */
+  private _distrust(context: Context | undefined, instead: Tally): void {
+    this._staleContext = context;
+    this._staleTally = instead;
+    this._switchTo(this._context, now());
   }
 
   /** Adds the current slice, up to `time`, to its tally. */
@@ -278,8 +310,11 @@ export class SliceRecorder {
 
   private _lookUp(context: Context | undefined): Tally {
     if (context === undefined) return this.nobody;
+    if (context === this._staleContext) return this._staleTally;
+    // Other SDKs' stores and spans need not be what the API says they are.
+    if (typeof context.getValue !== 'function') return this.nobody;
     const span = trace.getSpan(context);
-    if (span === undefined) return this.nobody;
+    if (span === null || typeof span !== 'object') return this.nobody;
     const tally = TallyStamp.get(span);
     if (tally !== undefined) return tally;
     const fresh = TallyStamp.create(span);
@@ -289,6 +324,10 @@ export class SliceRecorder {
 }
 
 function noContext(): undefined {
+  return undefined;
+}
+
+function noUse(): undefined {
   return undefined;
 }
 

@@ -23,13 +23,17 @@ export function tapSpanEnd(recorder: SliceRecorder): () => void {
     tapped.add(prototype);
     const original = prototype.end;
     if (typeof original !== 'function') return;
-    untaps.push(
-      patchMethod(prototype, 'end', function end(this: Span) {
-        recorder.endSpan(this);
-        // biome-ignore lint/complexity/noArguments: passes on whatever the SDK's own end takes, without an array
-        return Reflect.apply(original, this, arguments);
-      }),
-    );
+    try {
+      untaps.push(
+        patchMethod(prototype, 'end', function end(this: Span) {
+          recorder.endSpan(this);
+          // biome-ignore lint/complexity/noArguments: passes on whatever the SDK's own end takes, without an array
+          return Reflect.apply(original, this, arguments);
+        }),
+      );
+    } catch {
+      // A frozen class of spans: they are blamed all the same, only not settled when they end inside their block.
+    }
   };
   return () => {
     for (const untap of untaps) untap();

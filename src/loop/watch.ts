@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import { startBeat } from './beat.js';
 import { hasIterationClock } from './clock.js';
+import { tapConnections } from './connection-tap.js';
 import { tapAsyncResource, tapContextManager } from './context-tap.js';
 import { installHooks } from './hooks.js';
 import { registeredContextManager, whenContextManagerAppears } from './manager-watch.js';
@@ -40,6 +41,7 @@ export class LoopWatch {
       this._undo.push(() => this._untapManager?.());
       this._followManager(recorder);
       this._undo.push(tapAsyncResource(recorder));
+      this._undo.push(tapConnections(recorder));
       recorder.start(performance.nodeTiming.loopStart < 0);
       this._undo.push(() => recorder.stop());
       this._undo.push(installHooks(recorder));

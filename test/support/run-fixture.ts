@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFile } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+/**
+ * Fixtures run as child processes: with the Node.js of TEST_NODE (default: this one), inside the application of TEST_APP
+ * (default: this repository, which resolves its own name to what was built). The matrix sets both.
+ */
+const NODE = process.env.TEST_NODE ?? process.execPath;
+const REPOSITORY = resolve(import.meta.dirname, '../..');
+const FIXTURES = process.env.TEST_APP ? join(process.env.TEST_APP, 'fixtures') : join(REPOSITORY, 'test/fixtures');
+if (process.env.TEST_APP) cpSync(join(REPOSITORY, 'test/fixtures'), FIXTURES, { recursive: true });
+
+/** Major version of the Node.js that runs the fixtures. */
+export const NODE_MAJOR = Number((process.env.TEST_NODE_VERSION ?? process.version).replace(/^v/, '').split('.')[0]);
+
+/** Which line of OpenTelemetry the fixtures run against: 2 or 3. */
+export const OTEL_LINE = Number(process.env.TEST_OTEL_LINE ?? 2);
+
+export interface Run {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly millis: number;
+}
+
+export interface RunOptions {
+  readonly args?: readonly string[];
+  readonly nodeArgs?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly timeoutMillis?: number;
+}
+
+/** Runs a fixture to its end; never rejects, so that a test can look at how it ended. */
+export function runFixture(file: string, options: RunOptions = {}): Promise<Run> {
+  const startedAt = performance.now();
+  return new Promise((done) => {
+    const child = execFile(
+      NODE,
+      [...(options.nodeArgs ?? []), join(FIXTURES, file), ...(options.args ?? [])],
+      {
+        cwd: FIXTURES,
+        timeout: options.timeoutMillis ?? 30_000,
+        maxBuffer: 64 * 1024 * 1024,
+        env: {
+          ...process.env,
+          NODE_OPTIONS: '',
+          OTEL_TRACES_EXPORTER: 'none',
+          OTEL_METRICS_EXPORTER: 'none',
+          OTEL_LOGS_EXPORTER: 'none',
+          OTEL_NODE_RESOURCE_DETECTORS: 'none',
+          ...options.env,
+        },
+      },
+      (_error, stdout, stderr) =>
+        done({ code: child.exitCode, signal: child.signalCode, stdout, stderr, millis: performance.now() - startedAt }),
+    );
+  });
+}
+
+export interface FixtureSpan {
+  readonly name: string;
+  readonly kind: number;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly statusCode: number;
+  readonly attributes: Record<string, unknown>;
+  readonly links: string[];
+}
+
+export interface FixtureLog {
+  readonly eventName: string;
+  readonly severityNumber: number;
+  readonly body: string;
+  readonly attributes: Record<string, unknown>;
+  readonly traceId?: string;
+  readonly spanId?: string;
+}
+
+export interface FixtureMetric {
+  readonly scope: string;
+  readonly unit: string;
+  readonly points: { attributes: Record<string, unknown>; value: number | { sum: number; count: number } }[];
+}
+
+interface ScenarioOutput {
+  readonly spans: FixtureSpan[];
+  readonly logs: FixtureLog[];
+  readonly metrics: Record<string, FixtureMetric>;
+  readonly blocks: { label: string; millis: number; startTime: number; endTime: number }[];
+  readonly diagLines: string[];
+  readonly [extra: string]: unknown;
+}
+
+/** What a scenario printed, with the questions that tests ask of it. Durations are milliseconds. */
+export class ScenarioResult {
+  constructor(readonly output: ScenarioOutput) {}
+
+  get appSpans(): FixtureSpan[] {
+    return this.output.spans.filter((span) => span.name !== 'event loop blocked');
+  }
+
+  get blockSpans(): FixtureSpan[] {
+    return this.output.spans.filter((span) => span.name === 'event loop blocked');
+  }
+
+  get blamedNames(): string[] {
+    return this.appSpans.filter((span) => span.attributes['eventloop.blocked'] === true).map((span) => span.name);
+  }
+
+  span(name: string): FixtureSpan {
+    const [span, ...more] = this.appSpans.filter((candidate) => candidate.name === name);
+    if (!span || more.length > 0) throw new Error(`${span ? 'several spans' : 'no span'} named ${name}`);
+    return span;
+  }
+
+  /** What the test's own clock says that the code under `label` took. */
+  measured(label: string): number {
+    return this.output.blocks.filter((b) => b.label === label).reduce((sum, b) => sum + b.millis, 0);
+  }
+
+  /** The same from the start of its first piece to the end of its last, for pieces that follow one another at once. */
+  measuredThroughout(label: string): number {
+    const pieces = this.output.blocks.filter((b) => b.label === label);
+    return Math.max(...pieces.map((b) => b.endTime)) - Math.min(...pieces.map((b) => b.startTime));
+  }
+
+  get totalMeasured(): number {
+    return this.output.blocks.reduce((sum, b) => sum + b.millis, 0);
+  }
+}
+
+export function millisOf(span: FixtureSpan, attribute: string): number {
+  const value = span.attributes[attribute];
+  if (typeof value !== 'number') throw new Error(`${span.name} has no ${attribute}`);
+  return value * 1000;
+}
+
+export function durationOf(span: FixtureSpan): number {
+  return span.endTime - span.startTime;
+}
+
+/** Runs one scenario of a fixture and expects it to end well, with nothing on stderr. */
+export async function runScenario(file: string, name: string, options: RunOptions = {}): Promise<ScenarioResult> {
+  const run = await runFixture(file, { ...options, args: [name] });
+  if (run.code !== 0 || run.stderr !== '') {
+    throw new Error(`scenario "${name}" ended with ${run.code ?? run.signal} after ${run.millis} ms\n${run.stderr}`);
+  }
+  return new ScenarioResult(JSON.parse(run.stdout) as ScenarioOutput);
+}
