@@ -6,14 +6,19 @@ import { now } from './clock.js';
 const startTimer = setInterval;
 const stopTimer = clearInterval;
 
+export interface Beat {
+  readonly timer: object;
+  stop(): void;
+}
+
 /**
  * The heartbeat of the loop: an unref'd timer that tells how late it is. It also makes sure that the loop turns often
  * enough for a finished block to be noticed, and caps the idle time that libuv loses when a signal interrupts its poll.
  *
  * @param onBeat gets how late the beat is, in milliseconds, 0 or more.
- * @returns a function that stops it.
+ * @returns its timer, and a function that stops it.
  */
-export function startBeat(intervalMillis: number, onBeat: (lateMillis: number) => void): () => void {
+export function startBeat(intervalMillis: number, onBeat: (lateMillis: number) => void): Beat {
   let last = now();
   const timer = startTimer(() => {
     const time = now();
@@ -22,5 +27,5 @@ export function startBeat(intervalMillis: number, onBeat: (lateMillis: number) =
     onBeat(Math.max(late, 0));
   }, intervalMillis);
   timer.unref();
-  return () => stopTimer(timer);
+  return { timer, stop: () => stopTimer(timer) };
 }

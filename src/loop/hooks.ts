@@ -26,13 +26,20 @@ export function installHooks(recorder: SliceRecorder): () => void {
   const getPrototypeOf = Object.getPrototypeOf;
 
   const options: HookOptions = {
-    before: () => {
-      const resource = executionAsyncResource();
-      const prototype = getPrototypeOf(resource);
-      // The resource of process.nextTick is the only plain object among them.
-      if (prototype === plainObject || prototype === promise) recorder.enterTick();
-      else recorder.enterCallback(resource);
-    },
+    // The resource of process.nextTick is the only plain object among them.
+    before: promisesApart
+      ? () => {
+          const resource = executionAsyncResource();
+          if (getPrototypeOf(resource) === plainObject) recorder.enterTick();
+          else recorder.enterCallback(resource);
+        }
+      : () => {
+          const resource = executionAsyncResource();
+          const prototype = getPrototypeOf(resource);
+          // Node's own modules use subclasses of Promise.
+          if (prototype === promise || prototype === plainObject || resource instanceof Promise) recorder.enterTick();
+          else recorder.enterCallback(resource);
+        },
     after: () => recorder.leaveCallback(),
   };
   if (promisesApart) options.trackPromises = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, type Span, trace } from '@opentelemetry/api';
 import { idleTime, loopCount, now } from './clock.js';
+import type { StartUp } from './start-up.js';
 import { Tally, TallyStamp } from './tally.js';
 
 /** A loop iteration that was busy for at least the block threshold. */
@@ -32,6 +33,9 @@ export interface RecorderListener {
 
 /** Own time below this is not worth an attribute on every span. */
 export const MIN_TOTAL_MICROS = 1000;
+
+/** Kept from load on: fake timers of a test must not hold up ours. */
+const nextTick = process.nextTick;
 
 /** Below this a slice's time is taken as it is; above it, idle time is looked for. */
 const LONG_SLICE_MILLIS = 1;
@@ -74,8 +78,14 @@ export class SliceRecorder {
   private readonly _outerContexts: (Context | undefined)[] = [];
   private _depth = 0;
 
+  private _endMarked = false;
+  private readonly _endOfJobs = (): void => {
+    this._endMarked = false;
+  };
+
   private readonly _thresholdMicros: number;
-  private _startUp = false;
+  /** Only as long as the program starts. */
+  private _startUp: StartUp | undefined;
   private _enabled = false;
 
   /** Reads the store of the context manager; replaced by the context tap. */
@@ -98,8 +108,8 @@ export class SliceRecorder {
     return this._enabled;
   }
 
-  /** @param startUp whether the program is still loading its modules, which is no block. */
-  start(startUp: boolean): void {
+  /** @param startUp given while the program still loads its modules, which is no block. */
+  start(startUp: StartUp | undefined): void {
     this._enabled = true;
     this._startUp = startUp;
     this._loopCount = loopCount();
@@ -122,6 +132,7 @@ export class SliceRecorder {
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(resource: object): void {
+    if (this._startUp !== undefined) this._startUp.see(resource);
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
@@ -155,11 +166,12 @@ export class SliceRecorder {
     }
   }
 
-  /** A promise job begins, where promises are followed by `v8.promiseHooks`, which tells no end. */
+  /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
     const context = this.activeContext();
     if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     this._returnedAt = 0;
+    if (!this._endMarked && this._tally !== this.nobody) this._markEndOfJobs();
   }
 
   /** Running code made `context` the active one. */
@@ -202,6 +214,16 @@ export class SliceRecorder {
     if (this._enabled) this._turn(loopCount());
   }
 
+  /**
+   * V8 tells when a promise job begins; to be told at the end of each as well would cost as much again. An empty tick
+   * runs once after the last of them, and its own hooks say when JavaScript returned: what follows and announces itself
+   * to nobody (a FinalizationRegistry, garbage collection in a task of its own) is then not charged to the last job.
+   */
+  private _markEndOfJobs(): void {
+    this._endMarked = true;
+    nextTick(this._endOfJobs);
+  }
+
   private _enter(): void {
     const depth = this._depth;
     if (depth > 0) this._outerContexts[depth] = this._context;
@@ -211,10 +233,12 @@ export class SliceRecorder {
   }
 
   private _switchTo(context: Context | undefined, time: number): void {
+    // First what can overflow the stack: a RangeError that belongs to the application must find nothing half done.
+    const tally = this._lookUp(context);
     this._charge(time);
     this._since = time;
     this._context = context;
-    this._tally = this._lookUp(context);
+    this._tally = tally;
   }
 
   /** From now on time under `context` goes to `instead`. */
@@ -282,7 +306,7 @@ export class SliceRecorder {
     }
     if (this._busyMicros >= this._thresholdMicros) this._report();
     this._clearIteration();
-    this._startUp = false;
+    if (this._startUp?.isOver) this._startUp = undefined;
     this._since = time;
     this._depth = 0;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
@@ -296,11 +320,14 @@ export class SliceRecorder {
   }
 
   private _report(): void {
-    const tallies = this._ranTallies();
+    let tallies = this._ranTallies();
     let busyMicros = this._busyMicros;
-    // Loading modules is no block; a span that blocks while the program starts is one.
-    if (this._startUp && this.nobody.iteration === this._iteration) busyMicros -= this.nobody.shareMicros;
-    if (busyMicros < this._thresholdMicros) return;
+    if (this._startUp !== undefined && this.nobody.iteration === this._iteration) {
+      // Loading modules is no block; a span that blocks while the program starts is one.
+      busyMicros -= this.nobody.shareMicros;
+      if (busyMicros < this._thresholdMicros) return;
+      tallies = tallies.filter((tally) => tally !== this.nobody);
+    }
     this._listener.onBusyIteration({ endedAt: this._endedAt, busyMicros, tallies });
   }
 

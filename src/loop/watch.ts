@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { performance } from 'node:perf_hooks';
 import { context, ROOT_CONTEXT } from '@opentelemetry/api';
 import { startBeat } from './beat.js';
 import { hasIterationClock } from './clock.js';
@@ -9,6 +8,7 @@ import { installHooks } from './hooks.js';
 import { registeredContextManager, whenContextManagerAppears } from './manager-watch.js';
 import { type RecorderListener, SliceRecorder } from './recorder.js';
 import { tapSpanEnd } from './span-tap.js';
+import { StartUp } from './start-up.js';
 
 export interface LoopListener extends RecorderListener {
   /** The loop turned in time, or late by so many milliseconds. */
@@ -35,6 +35,7 @@ export class LoopWatch {
 
   start(): void {
     const recorder = this.recorder;
+    const startUp = StartUp.now();
     if (recorder) {
       this._undo.push(tapSpanEnd(recorder));
       this._undo.push(whenContextManagerAppears(() => this._followManager(recorder)));
@@ -42,7 +43,7 @@ export class LoopWatch {
       this._followManager(recorder);
       this._undo.push(tapAsyncResource(recorder));
       this._undo.push(tapConnections(recorder));
-      recorder.start(performance.nodeTiming.loopStart < 0);
+      recorder.start(startUp);
       this._undo.push(() => recorder.stop());
       this._undo.push(installHooks(recorder));
     }
@@ -54,12 +55,12 @@ export class LoopWatch {
     this._undo.push(() => process.removeListener('exit', onExit));
     // In the root context, or every beat would count as a callback of the span that happened to be active.
     context.with(ROOT_CONTEXT, () => {
-      this._undo.push(
-        startBeat(this._intervalMillis, (lateMillis) => {
-          if (recorder) this._followManager(recorder);
-          this._listener.onBeat(lateMillis);
-        }),
-      );
+      const beat = startBeat(this._intervalMillis, (lateMillis) => {
+        if (recorder) this._followManager(recorder);
+        this._listener.onBeat(lateMillis);
+      });
+      startUp?.expect(beat.timer);
+      this._undo.push(() => beat.stop());
     });
   }
 

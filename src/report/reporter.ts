@@ -45,7 +45,7 @@ export class Reporter implements LoopListener {
       // At once: the span may end before the next beat.
       for (const { span } of block.blamed) {
         const tally = span && TallyStamp.get(span);
-        if (tally) markBlamed(tally);
+        if (tally) this._guard('write on a span', () => markBlamed(tally));
       }
       // The rest waits for the next beat, outside of any hook.
       this._pending.push(block);
