@@ -36,8 +36,7 @@ export function installHooks(recorder: SliceRecorder): () => void {
       : () => {
           const resource = executionAsyncResource();
           const prototype = getPrototypeOf(resource);
-          // Node's own modules use subclasses of Promise.
-          if (prototype === promise || prototype === plainObject || resource instanceof Promise) recorder.enterTick();
+          if (prototype === promise || prototype === plainObject) recorder.enterTick();
           else recorder.enterCallback(resource);
         },
     after: () => recorder.leaveCallback(),

@@ -2,8 +2,8 @@
 import { performance } from 'node:perf_hooks';
 import { now } from './clock.js';
 
-/** What runs callbacks while modules are loaded: files being read, and the thread of module customisation hooks. */
-const LOADING = /^(?:FSReq|FileHandle|ReadFileJob|MessagePort|Worker)/;
+/** What runs callbacks while modules are loaded: files being read, the thread of module customisation hooks, Node's loader. */
+const LOADING = /^(?:FSReq|FileHandle|ReadFileJob|MessagePort|Worker|SafePromise)/;
 /** A program that does nothing but read files for so long is at work, not starting. */
 const LONGEST_MILLIS = 5_000;
 
