@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from 'vitest';
+import { durationOf, millisOf, NODE_MAJOR, runScenario, type ScenarioResult } from './support/run-fixture.js';
+
+const run = (name: string, nodeArgs: string[] = []): Promise<ScenarioResult> =>
+  runScenario('hazards.cjs', name, { nodeArgs });
+
+const tolerance = (millis: number): number => Math.max(2, millis * 0.02);
+
+function expectOwnTime(result: ScenarioResult, name: string, measured = result.measured(name)): void {
+  const own = millisOf(result.span(name), 'eventloop.block.duration');
+  expect(own).toBeGreaterThan(measured - tolerance(measured));
+  expect(own).toBeLessThan(measured + tolerance(measured));
+}
+
+const parentsOfBlocks = (result: ScenarioResult): (string | undefined)[] =>
+  result.blockSpans.map((block) => block.parentSpanId);
+
+describe('a pooled connection', () => {
+  it('accuses who wrote last, in the read callback and in the ticks after it, not its creator', async () => {
+    const result = await run('pooled connection');
+    expect(result.blamedNames.sort()).toEqual(['a', 'b']);
+    expectOwnTime(result, 'b', result.measured('parse'));
+    // The creator's own timer right afterwards is its own again.
+    expectOwnTime(result, 'a');
+    expect(parentsOfBlocks(result)).toEqual([result.span('b').spanId, result.span('a').spanId]);
+  });
+
+  it('accuses nobody where several have written before an answer came', async () => {
+    const result = await run('pipelined connection');
+    expect(result.blamedNames).toEqual([]);
+    expect(parentsOfBlocks(result)).toEqual([undefined]);
+    const measured = result.measured('parse');
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(tolerance(measured) + 1);
+  });
+});
+
+describe('time that is nobody’s', () => {
+  it('is no block when signals interrupt an idle loop', async () => {
+    const result = await run('signals while idle');
+    expect(result.blockSpans).toEqual([]);
+    expect(result.blamedNames).toEqual([]);
+  });
+
+  it('accuses no span when the idle process is stopped and continued', async () => {
+    const result = await run('stopped while idle');
+    expect(result.blamedNames).toEqual([]);
+    expect(parentsOfBlocks(result).filter((parent) => parent !== undefined)).toEqual([]);
+  });
+
+  it('is native work between two callbacks', async () => {
+    const result = await run('native time between callbacks');
+    expect(result.blamedNames).toEqual([]);
+    expect(result.blockSpans.length).toBeGreaterThan(0);
+    expect(parentsOfBlocks(result).filter((parent) => parent !== undefined)).toEqual([]);
+  });
+
+  it('is a finalizer that runs after the last promise job', async () => {
+    const result = await run('FinalizationRegistry', ['--expose-gc']);
+    expect(result.blamedNames).toEqual([]);
+    expect(parentsOfBlocks(result)).toEqual([undefined]);
+  });
+
+  it('is idle time between platform tasks, which no hook announces', async () => {
+    const result = await run('Atomics.waitAsync');
+    expect(result.blockSpans).toEqual([]);
+    const own = millisOf(result.span('waiter'), 'eventloop.time');
+    expect(Math.abs(own - result.measured('waiter'))).toBeLessThan(5);
+  });
+});
+
+describe('what must not harm the application', () => {
+  it('survives spans and contexts that are not what the API says they are', async () => {
+    const result = await run('foreign spans');
+    expect(result.blockSpans).toHaveLength(7);
+    // One of them throws from setAttribute: one line, no more.
+    expect(result.output.diagLines).toHaveLength(1);
+    expect(result.output.diagLines[0]).toContain('failed to write on a span');
+  });
+
+  it('lets context.with nest as deep as without it', async () => {
+    const result = await run('nested with');
+    const { without, tapped } = result.output as unknown as { without: number; tapped: number };
+    expect(without).toBeGreaterThan(500);
+    expect(tapped).toBeGreaterThanOrEqual(without * 0.99);
+    expect(result.blamedNames).toEqual(['after']);
+    expectOwnTime(result, 'after');
+  });
+
+  it('costs five thousand spans in one iteration no more than their own time', async () => {
+    const result = await run('five thousand children');
+    const parent = result.span('parent');
+    expect(parentsOfBlocks(result)).toEqual([parent.spanId]);
+    const measured = result.measured('all');
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(tolerance(measured));
+    expect(measured).toBeLessThan(3_000);
+  });
+});
+
+describe('context managers', () => {
+  it('follows one that replaces another later', async () => {
+    const result = await run('context manager replaced later');
+    expect(result.blamedNames).toEqual(['later']);
+    expectOwnTime(result, 'later');
+  });
+
+  it('follows one of the user’s own, with its receivers, arguments and attach', async () => {
+    const result = await run('context manager of the user');
+    expect(result.blamedNames.sort()).toEqual(['async', 'attached', 'sync']);
+    for (const name of ['async', 'attached', 'sync']) expectOwnTime(result, name);
+    expect(result.output.diagLines).toEqual([]);
+  });
+
+  it('comes back out of hundreds of nested scopes', async () => {
+    const result = await run('deep runInAsyncScope');
+    expect(result.blamedNames.sort()).toEqual(['a', 'b']);
+    expectOwnTime(result, 'a');
+    expectOwnTime(result, 'b');
+  });
+});
+
+describe('short programs', () => {
+  it.each([
+    ['block before the first macrotask', 'script'],
+    ['span opened before the tap, block before exit', 'job'],
+  ])('%s: blames %s', async (scenario, label) => {
+    const result = await run(scenario);
+    const measured = result.measured(label);
+    expect(result.blockSpans).toHaveLength(1);
+    expect(result.blockSpans[0]?.attributes['eventloop.block.span_names']).toContain(label);
+    expect(result.blockSpans[0]?.parentSpanId).toBeDefined();
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(tolerance(measured) + 2);
+  });
+
+  it('takes loading modules for no block', async () => {
+    const result = await run('modules are loaded');
+    expect(result.blockSpans).toEqual([]);
+    expect(result.output.logs).toEqual([]);
+  });
+});
+
+// The hooks fire in another order there, and the context comes by another way.
+describe.runIf(NODE_MAJOR >= 24)('without AsyncContextFrame (Node.js 24 and up can do with it and without)', () => {
+  const withoutFrame = (file: string, scenario: string): Promise<ScenarioResult> =>
+    runScenario(file, scenario, { nodeArgs: ['--no-async-context-frame', '--expose-gc'] });
+
+  it.each([
+    ['attribution.cjs', 'after an await', ['/block']],
+    ['attribution.cjs', 'microtask chain', ['chain']],
+    ['attribution.cjs', 'runInAsyncScope of another request', ['a', 'b']],
+    ['attribution.cjs', 'parent, child, parent', ['child', 'parent']],
+    ['hazards.cjs', 'pooled connection', ['a', 'b']],
+    ['hazards.cjs', 'FinalizationRegistry', []],
+  ])('%s, %s: blames %s', async (file, scenario, blamed) => {
+    expect((await withoutFrame(file, scenario)).blamedNames.sort()).toEqual(blamed);
+  });
+});
