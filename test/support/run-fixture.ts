@@ -94,6 +94,8 @@ interface ScenarioOutput {
   readonly metrics: Record<string, FixtureMetric>;
   readonly blocks: { label: string; millis: number; startTime: number; endTime: number }[];
   readonly diagLines: string[];
+  /** How long the process stood ready without a core, outside of its blocks, in ms. */
+  readonly waitedOutsideBlocks: number;
   readonly [extra: string]: unknown;
 }
 
@@ -128,6 +130,11 @@ export class ScenarioResult {
   measuredThroughout(label: string): number {
     const pieces = this.output.blocks.filter((b) => b.label === label);
     return Math.max(...pieces.map((b) => b.endTime)) - Math.min(...pieces.map((b) => b.startTime));
+  }
+
+  /** What a duration may be off by: max(2 ms, 2 %), and what the machine took away meanwhile. */
+  tolerance(millis: number): number {
+    return Math.max(2, millis * 0.02) + this.output.waitedOutsideBlocks;
   }
 
   get totalMeasured(): number {
