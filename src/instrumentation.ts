@@ -28,7 +28,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   // Declared, not initialised: the base constructor calls enable() before this class's fields would be set.
   declare private _watch: LoopWatch | undefined;
   declare private _loopMetrics: LoopMetrics | undefined;
-  declare private _meterProvider: MeterProvider | undefined;
+  declare private _meterProviderIsChosen: boolean | undefined;
 
   constructor(config: EventLoopInstrumentationConfig = {}) {
     super(PACKAGE_NAME, PACKAGE_VERSION, config);
@@ -71,7 +71,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   }
 
   override setMeterProvider(meterProvider: MeterProvider): void {
-    this._meterProvider = meterProvider;
+    // Handed over before the SDK is up, the global one is a no-op; anything else somebody has chosen.
+    this._meterProviderIsChosen = meterProvider !== metrics.getMeterProvider();
     super.setMeterProvider(meterProvider);
   }
 
@@ -98,8 +99,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   /** Made on the first beat, when the SDK is up: one that is started from a config file never calls setMeterProvider. */
   private _metrics(): LoopMetrics {
     if (this._loopMetrics === undefined) {
-      const registered = metrics.getMeterProvider();
-      if (this._meterProvider === undefined) super.setMeterProvider(registered);
+      if (!this._meterProviderIsChosen) super.setMeterProvider(metrics.getMeterProvider());
       this._loopMetrics = new LoopMetrics(this.meter);
     }
     return this._loopMetrics;

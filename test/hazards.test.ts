@@ -53,6 +53,14 @@ describe('time that is nobody’s', () => {
     expect(parentsOfBlocks(result).filter((parent) => parent !== undefined)).toEqual([]);
   });
 
+  it('is the SDK’s own export, whichever span is active meanwhile', async () => {
+    const result = await run('export under an innocent span');
+    expect(result.blamedNames).toEqual([]);
+    expect(parentsOfBlocks(result)).toEqual([undefined]);
+    const measured = result.measured('export');
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured));
+  });
+
   it('is a finalizer that runs after the last promise job', async () => {
     const result = await run('FinalizationRegistry', ['--expose-gc']);
     expect(result.blamedNames).toEqual([]);

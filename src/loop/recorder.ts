@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Context, type Span, trace } from '@opentelemetry/api';
+import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
 import { idleTime, loopCount, now } from './clock.js';
 import type { StartUp } from './start-up.js';
 import { Tally, TallyStamp } from './tally.js';
@@ -33,6 +33,9 @@ export interface RecorderListener {
 
 /** Own time below this is not worth an attribute on every span. */
 export const MIN_TOTAL_MICROS = 1000;
+
+/** The key of `suppressTracing()` in `@opentelemetry/core`; context keys of one name are one, whoever creates them. */
+const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
 
 /** Kept from load on: fake timers of a test must not hold up ours. */
 const nextTick = process.nextTick;
@@ -342,6 +345,8 @@ export class SliceRecorder {
     if (typeof context.getValue !== 'function') return this.nobody;
     const span = trace.getSpan(context);
     if (span === null || typeof span !== 'object') return this.nobody;
+    // A batch processor exports in the context of whichever span happened to start its timer; all SDKs suppress tracing there.
+    if (context.getValue(SUPPRESS_TRACING) === true) return this.nobody;
     const tally = TallyStamp.get(span);
     if (tally !== undefined) return tally;
     const fresh = TallyStamp.create(span);
