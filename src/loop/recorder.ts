@@ -40,6 +40,12 @@ const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRES
 /** Kept from load on: fake timers of a test must not hold up ours. */
 const nextTick = process.nextTick;
 
+/** Up to here the fast way from milliseconds to whole microseconds does not overflow. */
+const MAX_FAST_MILLIS = 2_000_000;
+
+/** An array for the tallies of one iteration that grew beyond this is given back. */
+const KEPT_TALLIES = 1024;
+
 /** Below this a slice's time is taken as it is; above it, idle time is looked for. */
 const LONG_SLICE_MILLIS = 1;
 
@@ -186,7 +192,10 @@ export class SliceRecorder {
 
   /** Running code may have changed the context in a way that tells us no more than that. */
   resync(): void {
-    if (this._enabled) this.enterContext(this.activeContext());
+    if (!this._enabled) return;
+    this.enterContext(this.activeContext());
+    // In a promise job, whose end no hook tells.
+    if (this._depth === 0 && !this._endMarked && this._tally !== this.nobody) this._markEndOfJobs();
   }
 
   /** `span.end()` was called: whatever is to be written on the span must be written now. */
@@ -264,7 +273,7 @@ export class SliceRecorder {
   }
 
   private _add(tally: Tally, millis: number, time: number): void {
-    const micros = (millis * 1000 + 0.5) | 0;
+    const micros = millis < MAX_FAST_MILLIS ? (millis * 1000 + 0.5) | 0 : Math.round(millis * 1000);
     if (micros <= 0) return;
     if (tally.iteration === this._iteration) {
       tally.shareMicros += micros;
@@ -316,7 +325,8 @@ export class SliceRecorder {
   }
 
   private _clearIteration(): void {
-    for (let i = 0; i < this._tallyCount; i++) this._tallies[i] = undefined;
+    if (this._tallyCount > KEPT_TALLIES) this._tallies = [];
+    else for (let i = 0; i < this._tallyCount; i++) this._tallies[i] = undefined;
     this._tallyCount = 0;
     this._busyMicros = 0;
     this._iteration = (this._iteration + 1) | 0;
