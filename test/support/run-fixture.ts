@@ -126,19 +126,15 @@ export class ScenarioResult {
     return this.output.blocks.filter((b) => b.label === label).reduce((sum, b) => sum + b.millis, 0);
   }
 
-  /** The same from the start of its first piece to the end of its last, for pieces that follow one another at once. */
-  measuredThroughout(label: string): number {
-    const pieces = this.output.blocks.filter((b) => b.label === label);
+  /** The same from the start of the first piece to the end of the last, for pieces that follow one another at once. */
+  measuredThroughout(label?: string): number {
+    const pieces = this.output.blocks.filter((b) => label === undefined || b.label === label);
     return Math.max(...pieces.map((b) => b.endTime)) - Math.min(...pieces.map((b) => b.startTime));
   }
 
   /** What a duration may be off by: max(2 ms, 2 %), and what the machine took away meanwhile. */
   tolerance(millis: number): number {
     return Math.max(2, millis * 0.02) + this.output.waitedOutsideBlocks;
-  }
-
-  get totalMeasured(): number {
-    return this.output.blocks.reduce((sum, b) => sum + b.millis, 0);
   }
 }
 
