@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from 'vitest';
+import { runScenario } from './support/run-fixture.js';
+
+it.each([1, 2, 3])(
+  'gives every span of a random workload its own time, and blames those that blocked: seed %i',
+  async (seed) => {
+    const result = await runScenario('random.cjs', String(seed));
+    const { blocks } = result.output;
+    const guilty = new Set(blocks.filter((piece) => piece.millis >= 60).map((piece) => piece.label));
+    expect(guilty.size).toBeGreaterThan(5);
+
+    // Recall: all of them.
+    const blamed = new Set(result.blamedNames);
+    expect([...guilty].filter((name) => !blamed.has(name))).toEqual([]);
+    // Precision: none else, but for one whose own 50 ms were made by a machine that had no core for it.
+    const innocent = [...blamed].filter((name) => !guilty.has(name));
+    if (result.output.waitedOutsideBlocks < 40) expect(innocent).toEqual([]);
+
+    for (const span of result.appSpans) {
+      const measured = result.measured(span.name);
+      const own = ((span.attributes['eventloop.time'] as number | undefined) ?? 0) * 1000;
+      expect(own, span.name).toBeGreaterThan(measured < 1.01 ? -1 : measured - 0.1);
+      expect(own, span.name).toBeLessThan(measured + result.tolerance(measured));
+    }
+    expect(result.output.diagLines).toEqual([]);
+  },
+);

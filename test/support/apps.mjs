@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the matrix and the package checks share: other versions of Node.js, the packed package, and applications that
+// have it installed beside one of the two lines of OpenTelemetry.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+
+export const REPOSITORY = resolve(import.meta.dirname, '../..');
+export const PACKAGE_NAME = 'opentelemetry-instrumentation-event-loop';
+
+export const NODE_MAJORS = [20, 22, 24, 26];
+const OWN_MAJOR = Number(process.versions.node.split('.')[0]);
+
+/** Everything is pinned: left to itself, npm picks the line of OpenTelemetry by the Node.js that runs it. */
+export const OTEL_LINES = {
+  2: {
+    firstNode: 20,
+    dependencies: {
+      '@opentelemetry/api': '~1.9.0',
+      '@opentelemetry/context-async-hooks': '^2.12.0',
+      '@opentelemetry/core': '^2.12.0',
+      '@opentelemetry/instrumentation': '~0.223.0',
+      '@opentelemetry/instrumentation-http': '~0.223.0',
+      '@opentelemetry/sdk-logs': '~0.223.0',
+      '@opentelemetry/sdk-metrics': '^2.12.0',
+      '@opentelemetry/sdk-node': '~0.223.0',
+      '@opentelemetry/sdk-trace-node': '^2.12.0',
+    },
+  },
+  3: {
+    firstNode: 22,
+    dependencies: {
+      '@opentelemetry/api': '~1.10.0',
+      '@opentelemetry/context-async-hooks': '^3.1.0',
+      '@opentelemetry/core': '^3.1.0',
+      '@opentelemetry/instrumentation': '~0.301.0',
+      '@opentelemetry/instrumentation-http': '~0.301.0',
+      '@opentelemetry/sdk-logs': '^3.1.0',
+      '@opentelemetry/sdk-metrics': '^3.1.0',
+      '@opentelemetry/sdk-node': '~0.301.0',
+      '@opentelemetry/sdk-trace': '^3.1.0',
+    },
+  },
+};
+
+/**
+ * Runs npm with the Node.js `node`, which has a say in what npm installs. Returns what it printed on stdout and stderr;
+ * throws with it where npm fails.
+ */
+export function npm(args, cwd, node = process.execPath) {
+  const path = `${dirname(node)}${delimiter}${process.env.PATH}`;
+  const { status, error, stdout, stderr } = spawnSync('npm', args, {
+    cwd,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    env: { ...process.env, PATH: path },
+  });
+  if (status !== 0) throw new Error(`npm ${args.join(' ')} ended with ${error ?? status}\n${stdout}${stderr}`);
+  return { stdout, stderr };
+}
+
+/** The binaries of Node.js `majors`, by major version; those that this machine lacks come from npm, into `.matrix`. */
+export function nodeBinaries(majors) {
+  const folder = join(REPOSITORY, '.matrix/nodes');
+  const binary = (major) =>
+    major === OWN_MAJOR ? process.execPath : join(folder, `node_modules/node${major}/bin/node`);
+  const missing = majors.filter((major) => !existsSync(binary(major)));
+  if (missing.length > 0) {
+    mkdirSync(folder, { recursive: true });
+    // Without a package.json of its own, npm would install into the repository.
+    if (!existsSync(join(folder, 'package.json'))) writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
+    const builds = `node-${process.platform}-${process.arch}`;
+    npm(['install', '--ignore-scripts', ...missing.map((major) => `node${major}@npm:${builds}@${major}`)], folder);
+  }
+  return new Map(majors.map((major) => [major, binary(major)]));
+}
+
+export function versionOf(node) {
+  return execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();
+}
+
+/**
+ * A folder that is removed when this process ends. Outside of the repository, so that what an application there does not
+ * have is not found in the repository's node_modules either.
+ */
+export function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'event-loop-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+  return folder;
+}
+
+/** Packs what was built into `folder`; returns the tarball and the names of the files in it. */
+export function pack(folder) {
+  const { stdout } = npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder], REPOSITORY);
+  const [{ filename, files }] = JSON.parse(stdout);
+  return { tarball: join(folder, filename), files: files.map((file) => file.path) };
+}
+
+/**
+ * An application in `folder` with the packed package and a line of OpenTelemetry, installed with `node`; `manifest` joins
+ * its package.json. Any conflict of peers fails. Returns what npm printed.
+ */
+export function installApp(folder, line, tarball, node, { dependencies, ...manifest } = {}) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({
+      private: true,
+      ...manifest,
+      dependencies: { ...OTEL_LINES[line].dependencies, ...dependencies, [PACKAGE_NAME]: `file:${tarball}` },
+    }),
+  );
+  const flags = ['--ignore-scripts', '--strict-peer-deps', '--no-audit', '--no-fund', '--prefer-offline'];
+  const { stdout, stderr } = npm(['install', ...flags], folder, node);
+  return `${stdout}${stderr}`;
+}
