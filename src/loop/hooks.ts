@@ -22,23 +22,19 @@ interface HookOptions {
 export function installHooks(recorder: SliceRecorder): () => void {
   const promisesApart = HAS_ASYNC_CONTEXT_FRAME && knowsTrackPromises();
   const plainObject = Object.prototype;
-  const promise = Promise.prototype;
   const getPrototypeOf = Object.getPrototypeOf;
 
   const options: HookOptions = {
-    // The resource of process.nextTick is the only plain object among them.
-    before: promisesApart
-      ? () => {
-          const resource = executionAsyncResource();
-          if (getPrototypeOf(resource) === plainObject) recorder.enterTick();
-          else recorder.enterCallback(resource);
-        }
-      : () => {
-          const resource = executionAsyncResource();
-          const prototype = getPrototypeOf(resource);
-          if (prototype === promise || prototype === plainObject) recorder.enterTick();
-          else recorder.enterCallback(resource);
-        },
+    before: () => {
+      const resource = executionAsyncResource();
+      const context = recorder.contextOf(resource);
+      // The resource of process.nextTick is the only plain object among them.
+      if ((!promisesApart && resource instanceof Promise) || getPrototypeOf(resource) === plainObject) {
+        recorder.enterTick(context);
+      } else {
+        recorder.enterCallback(resource, context);
+      }
+    },
     after: () => recorder.leaveCallback(),
   };
   if (promisesApart) options.trackPromises = false;

@@ -99,6 +99,8 @@ export class SliceRecorder {
 
   /** Reads the store of the context manager; replaced by the context tap. */
   activeContext: () => Context | undefined = noContext;
+  /** The same for async_hooks' current resource, where that is at hand already. */
+  contextOf: (resource: object) => Context | undefined = noContext;
   /** Who uses the connection whose callback this is, if it is one; set by the connection tap. */
   connectionUse: (resource: object) => ConnectionUse | undefined = noUse;
   /** Called with each span that gets a tally; set by the span tap. */
@@ -140,24 +142,24 @@ export class SliceRecorder {
   }
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
-  enterCallback(resource: object): void {
+  enterCallback(resource: object, context: Context | undefined): void {
     if (this._startUp !== undefined) this._startUp.see(resource);
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
     if (this._staleContext !== undefined) this._distrust(undefined, this.nobody);
-    this._enter();
-    if (this._context !== undefined) {
+    this._enter(context);
+    if (context !== undefined) {
       const use = this.connectionUse(resource);
-      if (use !== undefined && use.context !== this._context) {
-        this._distrust(this._context, use.shared ? this.nobody : this._lookUp(use.context));
+      if (use !== undefined && use.context !== context) {
+        this._distrust(context, use.shared ? this.nobody : this._lookUp(use.context));
       }
     }
   }
 
   /** A `process.nextTick` callback or promise job begins: no native code can have run since the last one. */
-  enterTick(): void {
-    this._enter();
+  enterTick(context: Context | undefined): void {
+    this._enter(context);
     this._returnedAt = 0;
   }
 
@@ -236,11 +238,10 @@ export class SliceRecorder {
     nextTick(this._endOfJobs);
   }
 
-  private _enter(): void {
+  private _enter(context: Context | undefined): void {
     const depth = this._depth;
     if (depth > 0) this._outerContexts[depth] = this._context;
     this._depth = depth + 1;
-    const context = this.activeContext();
     if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly nodeArgs?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly timeoutMillis?: number;
+  /** For fixtures that are talked to while they run. */
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 /** Runs a fixture to its end; never rejects, so that a test can look at how it ended. */
@@ -57,6 +59,7 @@ export function runFixture(file: string, options: RunOptions = {}): Promise<Run>
       (_error, stdout, stderr) =>
         done({ code: child.exitCode, signal: child.signalCode, stdout, stderr, millis: performance.now() - startedAt }),
     );
+    options.onSpawn?.(child);
   });
 }
 
