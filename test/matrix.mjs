@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run test:matrix`: the tests that run fixtures, on every supported Node.js and line of OpenTelemetry, against the
+// packed package. `npm run test:matrix -- 26 otel3` runs the legs that fit every word.
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Table from 'cli-table3';
+import {
+  installApp,
+  NODE_MAJORS,
+  nodeBinaries,
+  OTEL_LINES,
+  pack,
+  REPOSITORY,
+  temporaryFolder,
+  versionOf,
+} from './support/apps.mjs';
+
+const legs = chosenLegs(process.argv.slice(2));
+const temporary = temporaryFolder();
+const testFiles = filesWithFixtures();
+
+console.log(`Preparing ${legs.length} of the matrix's legs`);
+const nodes = nodeBinaries([...new Set(legs.map((leg) => leg.major))]);
+const { tarball } = pack(temporary);
+const apps = new Map();
+for (const { line, major } of legs) {
+  if (apps.has(line)) continue;
+  apps.set(line, join(temporary, `otel${line}`));
+  installApp(apps.get(line), line, tarball, nodes.get(major));
+}
+
+const results = legs.map(runLeg);
+printSummary(results);
+process.exitCode = results.every((result) => result.ok) ? 0 : 1;
+
+/** Words name versions of Node.js ("26") and lines of OpenTelemetry ("otel3"); several of a kind are alternatives. */
+function chosenLegs(words) {
+  const all = Object.entries(OTEL_LINES).flatMap(([line, { firstNode }]) =>
+    NODE_MAJORS.filter((major) => major >= firstNode).map((major) => ({ major, line: Number(line) })),
+  );
+  const unknown = words.filter((word) => !all.some((leg) => word === `${leg.major}` || word === `otel${leg.line}`));
+  const lines = words.filter((word) => word.startsWith('otel'));
+  const majors = words.filter((word) => !word.startsWith('otel'));
+  const chosen = all.filter(
+    (leg) =>
+      (lines.length === 0 || lines.includes(`otel${leg.line}`)) &&
+      (majors.length === 0 || majors.includes(`${leg.major}`)),
+  );
+  if (unknown.length > 0 || chosen.length === 0) {
+    console.error(`no such leg: ${words.join(' ')}; there are ${NODE_MAJORS.join(' ')}, otel2 and, from 22 on, otel3`);
+    process.exit(2);
+  }
+  return chosen;
+}
+
+/** What needs no child process need not be repeated either. */
+function filesWithFixtures() {
+  return readdirSync(import.meta.dirname)
+    .filter((file) => file.endsWith('.test.ts'))
+    .filter((file) => readFileSync(join(import.meta.dirname, file), 'utf8').includes('/run-fixture.js'))
+    .map((file) => `test/${file}`);
+}
+
+/** vitest itself runs on this Node.js, the fixtures on the leg's. */
+function runLeg({ major, line }) {
+  const node = nodes.get(major);
+  const version = versionOf(node);
+  console.log(`\nNode.js ${version}, OpenTelemetry ${line}.x`);
+  const report = join(temporary, `${major}-otel${line}.json`);
+  const startedAt = performance.now();
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      join(REPOSITORY, 'node_modules/vitest/vitest.mjs'),
+      'run',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+      ...testFiles,
+    ],
+    {
+      cwd: REPOSITORY,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: {
+        ...process.env,
+        TEST_NODE: node,
+        TEST_NODE_VERSION: version,
+        TEST_APP: apps.get(line),
+        TEST_OTEL_LINE: `${line}`,
+      },
+    },
+  );
+  const seconds = (performance.now() - startedAt) / 1000;
+  return { version, line, seconds, ok: status === 0, ...counts(report, status) };
+}
+
+/** vitest's own counts; a leg that failed without a failed test, e.g. by an unhandled error, counts as one. */
+function counts(report, status) {
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'));
+    const failed = status === 0 ? numFailedTests : Math.max(1, numFailedTests);
+    return { passed: numPassedTests, failed, skipped: numPendingTests };
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+}
+
+function printSummary(rows) {
+  const table = new Table({
+    head: ['Node.js', 'OpenTelemetry', 'passed', 'failed', 'skipped', 'seconds'],
+    colAligns: ['left', 'left', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [] },
+  });
+  for (const row of rows) {
+    table.push([row.version, `${row.line}.x`, row.passed, row.failed, row.skipped, row.seconds.toFixed(1)]);
+  }
+  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+  const skipped = sum('skipped');
+  console.log(`\n${table}\n`);
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+}
