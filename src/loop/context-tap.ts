@@ -5,6 +5,9 @@ import { HAS_ASYNC_CONTEXT_FRAME } from './hooks.js';
 import { patchMethod } from './patch.js';
 import type { SliceRecorder } from './recorder.js';
 
+/** Looked up once: each register that `run` needs less lets the application nest it deeper. */
+const apply = Reflect.apply;
+
 type Store = Context | undefined;
 type AnyFunction = (...args: unknown[]) => unknown;
 
@@ -98,14 +101,14 @@ function tapRun(storage: Storage, key: symbol, recorder: SliceRecorder): () => v
     'run',
     function run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
       const outer = this.getStore();
-      if (Object.is(outer, store)) return Reflect.apply(callback, null, args);
+      if (outer === store) return apply(callback, null, args);
       // Switches a storage on that was never used, or was disabled.
       if (!this.enabled) this.enterWith(undefined);
       const resource = executionAsyncResource() as Record<symbol, Store>;
       resource[key] = store;
       recorder.enterContext(store);
       try {
-        return Reflect.apply(callback, null, args);
+        return apply(callback, null, args);
       } finally {
         resource[key] = outer;
         recorder.enterContext(outer);
