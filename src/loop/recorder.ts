@@ -126,6 +126,7 @@ export class SliceRecorder {
     this._loopCount = loopCount();
     this._idleTime = idleTime();
     this._since = now();
+    this._returnedAt = 0;
     this._context = this.activeContext();
     this._tally = this._lookUp(this._context);
   }
@@ -317,11 +318,14 @@ export class SliceRecorder {
     } else {
       this._add(this._tally, time - this._since - idled, time - idled);
     }
+    // Before the report, so that hooks of the application which change the context find everything in order.
+    this._since = time;
+    this._context = undefined;
+    this._tally = this.nobody;
+    this._depth = 0;
     if (this._busyMicros >= this._thresholdMicros) this._report();
     this._clearIteration();
     if (this._startUp?.isOver) this._startUp = undefined;
-    this._since = time;
-    this._depth = 0;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
 
