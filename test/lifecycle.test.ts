@@ -144,6 +144,14 @@ describe('options', () => {
 });
 
 describe('the process', () => {
+  it('loses no block but the last where the SDK is shut down with the last span', async () => {
+    const result = await run('shut down at once');
+    const job = result.span('job');
+    expect(job.attributes['eventloop.block.count']).toBe(2);
+    expect(result.blockSpans[0]?.parentSpanId).toBe(job.spanId);
+    expect(result.output.diagLines).toEqual([]);
+  });
+
   // The fixture itself ends about 100 ms after its start-up.
   it.each([
     ['the end of the loop', 0, null, ''],

@@ -58,6 +58,8 @@ export class Reporter implements LoopListener {
       if (recorder?.isBlocking(tally) && !this._isIgnored(this._toBlock(recorder.snapshot()))) markBlamed(tally);
       writeTime(tally, span);
     });
+    // A program that ends its last span often shuts the SDK down next, ahead of any beat.
+    this._deliver();
   }
 
   onBeat(lateMillis: number): void {
