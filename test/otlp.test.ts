@@ -47,9 +47,14 @@ beforeAll(async () => {
   await request(base);
   report = await request(`${base}/?block=150`);
   const pending = request(`${base}/?query=20&block=200`);
-  await sleep(70);
-  innocent = await request(base);
+  // One of them arrives while the loop is blocked, whatever the machine does meanwhile.
+  const others: Promise<Answer>[] = [];
+  for (let i = 0; i < 10; i++) {
+    await sleep(20);
+    others.push(request(base));
+  }
   lateReport = await pending;
+  innocent = (await Promise.all(others)).reduce((a, b) => (a.latencyMillis > b.latencyMillis ? a : b));
   // Until the beat after the block, with which the report leaves.
   await sleep(100);
   end();

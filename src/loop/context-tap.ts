@@ -38,13 +38,9 @@ interface TappableManager extends ContextManager {
  */
 export function tapContextManager(manager: ContextManager, recorder: SliceRecorder): () => void {
   const storage = (manager as TappableManager)._asyncLocalStorage;
-  return storage instanceof AsyncLocalStorage && canBeTapped(storage as unknown as Storage)
+  return storage instanceof AsyncLocalStorage
     ? tapStorage(storage as unknown as Storage, recorder)
     : tapManager(manager as TappableManager, recorder);
-}
-
-function canBeTapped(storage: Storage): boolean {
-  return RUN_GOES_THROUGH_ENTER_WITH || typeof storage.kResourceStore === 'symbol';
 }
 
 /**
@@ -58,28 +54,41 @@ function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
     enterWith.call(this, store);
     recorder.enterContext(store);
   });
-  const key = storage.kResourceStore;
-  const untapRun = key === undefined ? undefined : tapRun(storage, key, recorder);
+  // Where Node keeps the store is its own affair and has changed within a major version: asked, never assumed.
+  const key = keepsStoreOnResource() ? storage.kResourceStore : undefined;
+  const untapRun = tapRun(storage, key, recorder);
   recorder.activeContext = () => storage.getStore();
   recorder.contextOf = key === undefined ? recorder.activeContext : (resource) => storeOf(storage, key, resource);
   return () => {
     untapEnterWith();
-    untapRun?.();
+    untapRun();
     recorder.activeContext = noStore;
     recorder.contextOf = noStore;
   };
 }
 
-/** From Node.js 24 on `AsyncLocalStorage#run` calls `this.enterWith` before and after the callback. */
-const RUN_GOES_THROUGH_ENTER_WITH = ((): boolean => {
+/** From Node.js 24 on, with AsyncContextFrame, `AsyncLocalStorage#run` calls `this.enterWith` before and after the callback. */
+function runGoesThroughEnterWith(): boolean {
   const probe = new AsyncLocalStorage<number>();
   let calls = 0;
   probe.enterWith = () => {
     calls++;
   };
   probe.run(1, () => {});
+  probe.disable();
   return calls === 2;
-})();
+}
+
+/** Node.js 20 and 22 write the store straight on the current resource, under a symbol of the storage's. */
+function keepsStoreOnResource(): boolean {
+  const probe = new AsyncLocalStorage<object>();
+  const key = (probe as unknown as Storage).kResourceStore;
+  if (typeof key !== 'symbol') return false;
+  const store = {};
+  const kept = probe.run(store, () => (executionAsyncResource() as Record<symbol, unknown>)[key] === store);
+  probe.disable();
+  return kept;
+}
 
 /**
  * What `getStore` does without AsyncContextFrame, for a resource that is at hand. There it is code that all storages and
@@ -92,10 +101,13 @@ function storeOf(storage: Storage, key: symbol, resource: object): Store {
 }
 
 /**
- * `run` for the Node.js versions whose own writes to the resource directly. So does this one, with no frame more than
- * theirs: by way of `enterWith` each `with` took 0.8 µs longer.
+ * `run` for the Node.js versions whose own does not go through `enterWith`: with no frame more than theirs, so that
+ * nested `with` overflows no earlier.
  */
-function tapRun(storage: Storage, key: symbol, recorder: SliceRecorder): () => void {
+function tapRun(storage: Storage, key: symbol | undefined, recorder: SliceRecorder): () => void {
+  if (runGoesThroughEnterWith()) return () => {};
+  if (key === undefined) return patchMethod(storage, 'run', runByEnterWith);
+  // Straight to the resource, as theirs: by way of `enterWith` each `with` took 0.8 µs longer.
   return patchMethod(
     storage,
     'run',
@@ -115,6 +127,18 @@ function tapRun(storage: Storage, key: symbol, recorder: SliceRecorder): () => v
       }
     },
   );
+}
+
+/** `run` as Node.js has it with AsyncContextFrame. */
+function runByEnterWith(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
+  const outer = this.getStore();
+  if (outer === store) return apply(callback, null, args);
+  this.enterWith(store);
+  try {
+    return apply(callback, null, args);
+  } finally {
+    this.enterWith(outer);
+  }
 }
 
 /** Any other manager: it can only be tapped around `with`, which `bind` goes through as well. */
