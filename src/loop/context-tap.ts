@@ -56,12 +56,12 @@ function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
   });
   // Where Node keeps the store is its own affair and has changed within a major version: asked, never assumed.
   const key = keepsStoreOnResource() ? storage.kResourceStore : undefined;
-  const untapRun = tapRun(storage, key, recorder);
+  const untapRun = runGoesThroughEnterWith() ? undefined : patchMethod(storage, 'run', runByEnterWith);
   recorder.activeContext = () => storage.getStore();
   recorder.contextOf = key === undefined ? recorder.activeContext : (resource) => storeOf(storage, key, resource);
   return () => {
     untapEnterWith();
-    untapRun();
+    untapRun?.();
     recorder.activeContext = noStore;
     recorder.contextOf = noStore;
   };
@@ -101,35 +101,9 @@ function storeOf(storage: Storage, key: symbol, resource: object): Store {
 }
 
 /**
- * `run` for the Node.js versions whose own does not go through `enterWith`: with no frame more than theirs, so that
- * nested `with` overflows no earlier.
+ * `run` as Node.js has it with AsyncContextFrame, for the versions whose own does not go through `enterWith`: with no
+ * frame more than theirs, so that nested `with` overflows no earlier.
  */
-function tapRun(storage: Storage, key: symbol | undefined, recorder: SliceRecorder): () => void {
-  if (runGoesThroughEnterWith()) return () => {};
-  if (key === undefined) return patchMethod(storage, 'run', runByEnterWith);
-  // Straight to the resource, as theirs: by way of `enterWith` each `with` took 0.8 µs longer.
-  return patchMethod(
-    storage,
-    'run',
-    function run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
-      const outer = this.getStore();
-      if (outer === store) return apply(callback, null, args);
-      // Switches a storage on that was never used, or was disabled.
-      if (!this.enabled) this.enterWith(undefined);
-      const resource = executionAsyncResource() as Record<symbol, Store>;
-      resource[key] = store;
-      recorder.enterContext(store);
-      try {
-        return apply(callback, null, args);
-      } finally {
-        resource[key] = outer;
-        recorder.enterContext(outer);
-      }
-    },
-  );
-}
-
-/** `run` as Node.js has it with AsyncContextFrame. */
 function runByEnterWith(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
   const outer = this.getStore();
   if (outer === store) return apply(callback, null, args);
