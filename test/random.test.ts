@@ -22,7 +22,7 @@ it.each([1, 2, 3])(
       const own = ((span.attributes['eventloop.time'] as number | undefined) ?? 0) * 1000;
       expect(own, span.name).toBeGreaterThan(measured < 1.01 ? -1 : measured - 0.1);
       // An operation's own time is also what it does between its measured pieces: timers, streams, child spans, all cold.
-    expect(own, span.name).toBeLessThan(measured + result.tolerance(measured) + 20);
+      expect(own, span.name).toBeLessThan(measured + result.tolerance(measured) + 20);
     }
     expect(result.output.diagLines).toEqual([]);
   },
