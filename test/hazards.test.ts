@@ -30,7 +30,7 @@ describe('a pooled connection', () => {
     expect(result.blamedNames).toEqual([]);
     expect(parentsOfBlocks(result)).toEqual([undefined]);
     const measured = result.measured('parse');
-    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured) + 1);
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured) + 3);
   });
 });
 
@@ -59,7 +59,7 @@ describe('time that is nobody’s', () => {
     expect(result.blamedNames).toEqual([]);
     expect(parentsOfBlocks(result)).toEqual([undefined]);
     const measured = result.measured('export');
-    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured));
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured) + 3);
   });
 
   it('is a finalizer that runs after the last promise job', async () => {
@@ -102,7 +102,7 @@ describe('what must not harm the application', () => {
     }
     expect(result.blockSpans).toHaveLength(1);
     const measured = result.measured('all');
-    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured));
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured) + 3);
     expect(measured).toBeLessThan(10_000);
   });
 });
@@ -139,7 +139,7 @@ describe('short programs', () => {
     expect(result.blockSpans).toHaveLength(1);
     expect(result.blockSpans[0]?.attributes['eventloop.block.span_names']).toContain(label);
     expect(result.blockSpans[0]?.parentSpanId).toBeDefined();
-    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured) + 2);
+    expect(Math.abs(durationOf(result.blockSpans[0] as never) - measured)).toBeLessThan(result.tolerance(measured) + 3);
   });
 
   it('takes loading modules for no block', async () => {
