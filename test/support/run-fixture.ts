@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { expect } from 'vitest';
 
 /**
  * Fixtures run as child processes: with the Node.js of TEST_NODE (default: this one), inside the application of TEST_APP
@@ -139,6 +140,23 @@ export class ScenarioResult {
   tolerance(millis: number): number {
     return Math.max(2, millis * 0.02) + this.output.waitedOutsideBlocks;
   }
+}
+
+/**
+ * What a slice holds beside the piece that measures itself: making and ending spans, answering a request; all of it runs
+ * for the first time here, on a machine whose two cores others use as well.
+ */
+const SURROUNDINGS_MILLIS = 15;
+
+/** `actual` is what the test's own clock says, never less; more only by what surrounds the piece that it measured. */
+export function expectDuration(
+  result: ScenarioResult,
+  actual: number,
+  measured: number,
+  surroundingsMillis = SURROUNDINGS_MILLIS,
+): void {
+  expect(actual).toBeGreaterThan(measured - result.tolerance(measured));
+  expect(actual).toBeLessThan(measured + result.tolerance(measured) + surroundingsMillis);
 }
 
 export function millisOf(span: FixtureSpan, attribute: string): number {
