@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { defineConfig } from 'rolldown';
+import { defineConfig, rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 
 const input = { index: 'src/index.ts' };
@@ -9,9 +9,22 @@ function output(format, extension) {
   return { dir: 'dist', format, entryFileNames: `[name].${extension}` };
 }
 
+/** The watchdog's worker as one string: a file beside us would be lost in a bundle. */
+const workerSource = {
+  name: 'watchdog-worker',
+  resolveId: (id) => (id.endsWith('/worker-source.js') ? '\0worker-source' : undefined),
+  async load(id) {
+    if (id !== '\0worker-source') return undefined;
+    const bundle = await rolldown({ input: 'src/watchdog/worker/main.ts', external: [/^node:/], platform: 'node' });
+    const { output: chunks } = await bundle.generate({ format: 'cjs', minify: { mangle: false, compress: true } });
+    return `export const WORKER_SOURCE = ${JSON.stringify(chunks[0].code)};`;
+  },
+};
+const plugins = [workerSource];
+
 export default defineConfig([
-  { input, external, platform: 'node', output: { ...output('esm', 'mjs'), sourcemap: true, cleanDir: true } },
-  { input, external, platform: 'node', output: { ...output('cjs', 'cjs'), sourcemap: true } },
+  { input, external, plugins, platform: 'node', output: { ...output('esm', 'mjs'), sourcemap: true, cleanDir: true } },
+  { input, external, plugins, platform: 'node', output: { ...output('cjs', 'cjs'), sourcemap: true } },
   { input, external, plugins: [dts({ emitDtsOnly: true })], output: { ...output('esm', 'mts') } },
   { input, external, plugins: [dts({ emitDtsOnly: true })], output: { ...output('esm', 'cts') } },
 ]);

@@ -1,26 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { EventLoopInstrumentationConfig } from './types.js';
 
-type NumberOption = 'blockThresholdMillis' | 'delayIntervalMillis' | 'maxBlocksPerMinute';
 type HookOption = 'blockHook' | 'ignoreBlock';
+type OptionalOption = 'hangReportUrl' | 'hangReportHeaders';
+type RuledOption = Exclude<keyof EventLoopInstrumentationConfig, 'enabled' | HookOption>;
 
 /** The options with defaults filled in. */
-export type ResolvedConfig = Required<Pick<EventLoopInstrumentationConfig, NumberOption>> &
-  Pick<EventLoopInstrumentationConfig, HookOption>;
+export type ResolvedConfig = Required<Pick<EventLoopInstrumentationConfig, Exclude<RuledOption, OptionalOption>>> &
+  Pick<EventLoopInstrumentationConfig, OptionalOption | HookOption>;
 
-interface NumberRule {
-  readonly default: number;
-  readonly min: number;
-  readonly max: number;
+interface Rule {
+  readonly default: unknown;
+  /** Completes "must be …". */
+  readonly expected: string;
+  accepts(value: unknown): boolean;
+  /** From an environment variable. What it returns is checked like any other value. */
+  parse(text: string): unknown;
 }
 
-const NUMBERS: Record<NumberOption, NumberRule> = {
-  blockThresholdMillis: { default: 50, min: 1, max: 3_600_000 },
-  delayIntervalMillis: { default: 20, min: 1, max: 1_000 },
-  maxBlocksPerMinute: { default: 60, min: 0, max: 1_000_000 },
+const RULES: Record<RuledOption, Rule> = {
+  blockThresholdMillis: number({ default: 50, min: 1, max: 3_600_000 }),
+  delayIntervalMillis: number({ default: 20, min: 1, max: 1_000 }),
+  attribution: oneOf('exact', 'sampled'),
+  watchdog: boolean({ default: true }),
+  hangThresholdMillis: number({ default: 2_000, min: 0, max: 3_600_000 }),
+  hangAction: oneOf('report', 'abort'),
+  hangReportUrl: {
+    default: undefined,
+    expected: 'an http or https URL',
+    accepts: (value) => typeof value === 'string' && /^https?:\/\/[^/]/.test(value) && URL.canParse(value),
+    parse: (text) => text,
+  },
+  hangReportHeaders: {
+    default: undefined,
+    expected: 'an object of strings',
+    accepts: (value) => isObject(value) && Object.values(value).every((header) => typeof header === 'string'),
+    parse: parseHeaders,
+  },
+  maxBlocksPerMinute: number({ default: 60, min: 0, max: 1_000_000 }),
 };
 const HOOKS: readonly HookOption[] = ['blockHook', 'ignoreBlock'];
-const KNOWN = new Set<string>(['enabled', ...Object.keys(NUMBERS), ...HOOKS]);
+const KNOWN = new Set<string>(['enabled', ...Object.keys(RULES), ...HOOKS]);
 
 /** The environment variable of an option: `blockThresholdMillis` is `OTEL_EVENT_LOOP_BLOCK_THRESHOLD_MILLIS`. */
 export function environmentName(option: string): string {
@@ -41,9 +61,10 @@ export function resolveConfig(
     if (!KNOWN.has(key)) warn(`unknown option "${key}" is ignored; known are ${[...KNOWN].join(', ')}`);
   }
 
-  const resolved = {} as Record<string, unknown>;
-  for (const [option, rule] of Object.entries(NUMBERS)) {
-    resolved[option] = resolveNumber(option, rule, given[option], environment, warn);
+  const resolved: Record<string, unknown> = {};
+  for (const [option, rule] of Object.entries(RULES)) {
+    const value = resolveOption(option, rule, given[option], environment, warn);
+    if (value !== undefined) resolved[option] = value;
   }
   for (const option of HOOKS) {
     const value = given[option];
@@ -54,26 +75,70 @@ export function resolveConfig(
   return resolved as unknown as ResolvedConfig;
 }
 
-function resolveNumber(
+function resolveOption(
   option: string,
-  rule: NumberRule,
+  rule: Rule,
   given: unknown,
   environment: NodeJS.ProcessEnv,
   warn: (message: string) => void,
-): number {
-  const expected = `must be a number from ${rule.min} to ${rule.max}`;
+): unknown {
+  const otherwise = rule.default === undefined ? 'it is ignored' : `the default ${rule.default} is used`;
   if (given !== undefined) {
-    if (typeof given === 'number' && given >= rule.min && given <= rule.max) return given;
-    warn(`option "${option}" ${expected}, not ${describe(given)}; the default ${rule.default} is used`);
+    if (rule.accepts(given)) return given;
+    warn(`option "${option}" must be ${rule.expected}, not ${describe(given)}; ${otherwise}`);
     return rule.default;
   }
   const name = environmentName(option);
   const text = environment[name]?.trim();
   if (!text) return rule.default;
-  const value = Number(text);
-  if (value >= rule.min && value <= rule.max) return value;
-  warn(`${name} ${expected}, not ${describe(text)}; the default ${rule.default} is used`);
+  const value = rule.parse(text);
+  if (rule.accepts(value)) return value;
+  warn(`${name} must be ${rule.expected}, not ${describe(text)}; ${otherwise}`);
   return rule.default;
+}
+
+function number(rule: { default: number; min: number; max: number }): Rule {
+  return {
+    default: rule.default,
+    expected: `a number from ${rule.min} to ${rule.max}`,
+    accepts: (value) => typeof value === 'number' && value >= rule.min && value <= rule.max,
+    parse: Number,
+  };
+}
+
+function boolean(rule: { default: boolean }): Rule {
+  return {
+    default: rule.default,
+    expected: 'true or false',
+    accepts: (value) => typeof value === 'boolean',
+    parse: (text) => ({ true: true, false: false })[text.toLowerCase()],
+  };
+}
+
+/** The first one is the default. */
+function oneOf(...values: readonly string[]): Rule {
+  return {
+    default: values[0],
+    expected: values.map((value) => `"${value}"`).join(' or '),
+    accepts: (value) => typeof value === 'string' && values.includes(value),
+    parse: (text) => text,
+  };
+}
+
+/** `name=value,name=value`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`. */
+function parseHeaders(text: string): Record<string, string> | undefined {
+  try {
+    const pairs = text.split(',').map((pair) => pair.trim().split('='));
+    if (pairs.some(([name, ...value]) => !name || value.length === 0)) return undefined;
+    const decoded = pairs.map(([name = '', ...value]) => [name, value.join('=')].map(decodeURIComponent));
+    return Object.fromEntries(decoded);
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function describe(value: unknown): string {

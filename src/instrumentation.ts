@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isMainThread } from 'node:worker_threads';
 import { type MeterProvider, metrics } from '@opentelemetry/api';
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { resolveConfig } from './config.js';
@@ -7,6 +8,7 @@ import { LoopMetrics } from './report/metrics.js';
 import { Reporter } from './report/reporter.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
+import { Watchdog } from './watchdog/watchdog.js';
 
 /**
  * One watch per thread, also where two copies of this package are loaded (ESM and CJS, or two versions): measuring
@@ -51,8 +53,10 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
     const config = resolveConfig(this.getConfig(), process.env, (message) => this._diag.warn(message));
     const reporter = new Reporter(config, this._telemetry(), this._diag);
-    const watch = new LoopWatch(config.blockThresholdMillis, config.delayIntervalMillis, reporter);
+    const watchdog = config.watchdog && isMainThread ? new Watchdog(config, this._diag, () => watch.look()) : undefined;
+    const watch = new LoopWatch(config.blockThresholdMillis, config.delayIntervalMillis, reporter, watchdog);
     reporter.recorder = watch.recorder;
+    reporter.witness = watchdog;
     if (!watch.recorder) {
       this._diag.warn(
         `Node.js ${process.version} does not count its loop iterations (it takes 20.18, 22.8 or newer); only eventloop.delay is recorded`,

@@ -20,6 +20,23 @@ export const ATTR_BLOCK_SPAN_NAMES = 'eventloop.block.span_names';
 export const ATTR_BLOCK_SPAN_DURATIONS = 'eventloop.block.span_durations';
 export const ATTR_BLOCK_SUPPRESSED = 'eventloop.block.suppressed';
 
+export const ATTR_BLOCK_STACK_ACCURACY = 'eventloop.block.stack_accuracy';
+
+// The hang span and its log event; both also say `code.*`.
+export const SPAN_HANG = 'event loop hang';
+export const EVENT_HANG = 'eventloop.hang';
+/** Seconds so far. */
+export const ATTR_HANG_DURATION = 'eventloop.hang.duration';
+/** `running` or `sleeping`: what the operating system says of the main thread. */
+export const ATTR_HANG_THREAD_STATE = 'eventloop.hang.thread_state';
+
+// Code locations, as the stable semantic conventions for source code name them.
+export const ATTR_CODE_FUNCTION_NAME = 'code.function.name';
+export const ATTR_CODE_FILE_PATH = 'code.file.path';
+export const ATTR_CODE_LINE_NUMBER = 'code.line.number';
+export const ATTR_CODE_COLUMN_NUMBER = 'code.column.number';
+export const ATTR_CODE_STACKTRACE = 'code.stacktrace';
+
 // Metrics.
 export const METRIC_DELAY = 'eventloop.delay';
 export const METRIC_BLOCK_DURATION = 'eventloop.block.duration';

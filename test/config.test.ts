@@ -9,7 +9,15 @@ function resolve(config: unknown, environment: NodeJS.ProcessEnv = {}) {
   return { resolved, warnings };
 }
 
-const DEFAULTS = { blockThresholdMillis: 50, delayIntervalMillis: 20, maxBlocksPerMinute: 60 };
+const DEFAULTS = {
+  blockThresholdMillis: 50,
+  delayIntervalMillis: 20,
+  attribution: 'exact',
+  watchdog: true,
+  hangThresholdMillis: 2000,
+  hangAction: 'report',
+  maxBlocksPerMinute: 60,
+};
 
 describe('resolveConfig', () => {
   it('has defaults', () => {
@@ -28,6 +36,7 @@ describe('resolveConfig', () => {
   it.each([
     ['blockThresholdMillis', 1, 3_600_000],
     ['delayIntervalMillis', 1, 1_000],
+    ['hangThresholdMillis', 0, 3_600_000],
     ['maxBlocksPerMinute', 0, 1_000_000],
   ] as const)('%s: accepts %d and %d, refuses what is just outside', (option, min, max) => {
     for (const value of [min, max]) {
@@ -55,6 +64,23 @@ describe('resolveConfig', () => {
     expect(resolved).toEqual(DEFAULTS);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain('OTEL_EVENT_LOOP_BLOCK_THRESHOLD_MILLIS');
+  });
+
+  it.each([
+    ['attribution', 'sampled', 'exactly'],
+    ['hangAction', 'abort', 'restart'],
+    ['watchdog', false, 'no'],
+    ['hangReportUrl', 'https://collector:4318', 'collector:4318'],
+    ['hangReportHeaders', { 'x-key': 'a=b c' }, 'x-key'],
+  ])('%s: accepts %j, refuses %j', (option, good, bad) => {
+    const name = environmentName(option);
+    const text = typeof good === 'object' ? 'x-key=a=b%20c' : String(good);
+    expect(resolve({ [option]: good })).toEqual({ resolved: { ...DEFAULTS, [option]: good }, warnings: [] });
+    expect(resolve({}, { [name]: text })).toEqual({ resolved: { ...DEFAULTS, [option]: good }, warnings: [] });
+    for (const { resolved, warnings } of [resolve({ [option]: bad }), resolve({}, { [name]: bad })]) {
+      expect(resolved).toEqual(DEFAULTS);
+      expect(warnings).toHaveLength(1);
+    }
   });
 
   it('takes an empty variable for one that is not set', () => {

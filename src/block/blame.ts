@@ -2,7 +2,7 @@
 import { isSpanContextValid, type Span, type SpanContext, trace } from '@opentelemetry/api';
 import type { BusyIteration } from '../loop/recorder.js';
 import type { Tally } from '../loop/tally.js';
-import type { Block, BlockShare } from '../types.js';
+import type { Block, BlockShare, CodeLocation } from '../types.js';
 
 const NO_SPAN = '(no span)';
 const NOT_RECORDING = '(not recording)';
@@ -17,9 +17,15 @@ const MAX_ANCESTORS = 32;
  *    reached the threshold together, and else the span with the largest share.
  * 3. Code under no span, and native code, rank like a span: where theirs is the largest share the block is nobody's.
  *
+ * @param location where in the code it was seen, if it was.
  * @param wallClockOffset what to add to the iteration's times to get milliseconds since the Unix epoch.
  */
-export function blame(iteration: BusyIteration, thresholdMillis: number, wallClockOffset: number): Block {
+export function blame(
+  iteration: BusyIteration,
+  thresholdMillis: number,
+  wallClockOffset: number,
+  location?: CodeLocation,
+): Block {
   const shares = iteration.tallies.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
   const alone = shares.filter((share) => share.durationMillis >= thresholdMillis);
   const durationMillis = iteration.busyMicros / 1000;
@@ -32,6 +38,7 @@ export function blame(iteration: BusyIteration, thresholdMillis: number, wallClo
     shared: alone.length === 0,
     blamed: alone.length > 0 ? alone : blameTogether(shares, thresholdMillis),
     shares,
+    location,
   };
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
+import { Field, type SharedMemory, Slot } from '../watchdog/memory.js';
 import { idleTime, loopCount, now } from './clock.js';
 import type { StartUp } from './start-up.js';
 import { Tally, TallyStamp } from './tally.js';
 
 /** A loop iteration that was busy for at least the block threshold. */
 export interface BusyIteration {
+  /** Its number, as libuv counts. */
+  readonly loopCount: number;
   /** When it ended, on the clock of {@link now}. */
   readonly endedAt: number;
   readonly busyMicros: number;
@@ -106,13 +109,26 @@ export class SliceRecorder {
   /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
 
-  /** @param _headMillis native time at the head of an iteration counts only above this. */
+  /** The context that a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
+  private _doubtedContext: Context | undefined;
+  private _doubtedSince = -1;
+  private _doubtedJob = 0;
+
+  /** Where {@link Slot.Jobs} is counted. */
+  private readonly _slots: Int32Array;
+
+  /**
+   * @param _headMillis native time at the head of an iteration counts only above this.
+   * @param _memory tells the watchdog which span runs, should the loop never come back.
+   */
   constructor(
     thresholdMillis: number,
     private readonly _headMillis: number,
     private readonly _listener: RecorderListener,
+    private readonly _memory: SharedMemory | undefined,
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
+    this._slots = _memory?.slots ?? new Int32Array(Slot.Jobs + 1);
   }
 
   get enabled(): boolean {
@@ -145,6 +161,7 @@ export class SliceRecorder {
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(resource: object, context: Context | undefined): void {
     if (this._startUp !== undefined) this._startUp.see(resource);
+    this._countJob();
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
@@ -160,6 +177,7 @@ export class SliceRecorder {
 
   /** A `process.nextTick` callback or promise job begins: no native code can have run since the last one. */
   enterTick(context: Context | undefined): void {
+    this._countJob();
     this._enter(context);
     this._returnedAt = 0;
   }
@@ -180,6 +198,7 @@ export class SliceRecorder {
 
   /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
+    this._countJob();
     const context = this.activeContext();
     if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     this._returnedAt = 0;
@@ -214,6 +233,23 @@ export class SliceRecorder {
     if (tally.totalMicros >= MIN_TOTAL_MICROS) this._listener.onSpanEnding(tally, span);
   }
 
+  /**
+   * A look of the watchdog saw `context` active in the midst of running code. Where two looks in a row see another one
+   * than we followed, in one slice of one callback, a change has escaped us, and the whole slice goes to whom they saw.
+   * One look is not enough: it may interrupt our own code, or Node's, between the change and our taking note of it.
+   */
+  witness(context: Context | undefined): void {
+    if (!this._enabled || context === this._context) return;
+    const job = this._slots[Slot.Jobs] as number;
+    if (this._doubtedSince === this._since && this._doubtedJob === job && this._doubtedContext === context) {
+      this._tally = this._lookUp(context);
+      this._context = context;
+    }
+    this._doubtedSince = this._since;
+    this._doubtedJob = job;
+    this._doubtedContext = context;
+  }
+
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
   isBlocking(tally: Tally): boolean {
     return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros;
@@ -221,7 +257,12 @@ export class SliceRecorder {
 
   /** The iteration so far, for a span that ends inside its own block. */
   snapshot(): BusyIteration {
-    return { endedAt: this._endedAt, busyMicros: this._busyMicros, tallies: this._ranTallies() };
+    return {
+      loopCount: this._loopCount,
+      endedAt: this._endedAt,
+      busyMicros: this._busyMicros,
+      tallies: this._ranTallies(),
+    };
   }
 
   /** Closes the current iteration as if the loop had turned: at exit. */
@@ -246,13 +287,28 @@ export class SliceRecorder {
     if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
 
+  /** For the watchdog, which cannot see otherwise whether it still looks at the callback that it meant to look at. */
+  private _countJob(): void {
+    this._slots[Slot.Jobs] = ((this._slots[Slot.Jobs] as number) + 1) | 0;
+  }
+
   private _switchTo(context: Context | undefined, time: number): void {
     // First what can overflow the stack: a RangeError that belongs to the application must find nothing half done.
     const tally = this._lookUp(context);
+    if (this._memory !== undefined) this._publish(tally, this._memory);
     this._charge(time);
     this._since = time;
     this._context = context;
     this._tally = tally;
+  }
+
+  private _publish(tally: Tally, memory: SharedMemory): void {
+    if (tally === this.nobody) {
+      memory.fields[Field.Running] = 0;
+    } else {
+      if (!memory.holds(tally.ticket)) tally.ticket = publishSpan(tally.span, memory);
+      memory.fields[Field.Running] = tally.ticket;
+    }
   }
 
   /** From now on time under `context` goes to `instead`. */
@@ -301,7 +357,8 @@ export class SliceRecorder {
 
   /** The loop has turned: closes the last iteration and opens the next one. */
   private _turn(count: number): void {
-    const turns = count - this._loopCount;
+    const endedCount = this._loopCount;
+    const turns = count - endedCount;
     this._loopCount = count;
     const time = now();
     const idle = idleTime();
@@ -322,8 +379,9 @@ export class SliceRecorder {
     this._since = time;
     this._context = undefined;
     this._tally = this.nobody;
+    if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     this._depth = 0;
-    if (this._busyMicros >= this._thresholdMicros) this._report();
+    if (this._busyMicros >= this._thresholdMicros) this._report(endedCount);
     this._clearIteration();
     if (this._startUp?.isOver) this._startUp = undefined;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
@@ -337,7 +395,7 @@ export class SliceRecorder {
     this._iteration = (this._iteration + 1) | 0;
   }
 
-  private _report(): void {
+  private _report(endedCount: number): void {
     let tallies = this._ranTallies();
     let busyMicros = this._busyMicros;
     if (this._startUp !== undefined && this.nobody.iteration === this._iteration) {
@@ -346,7 +404,7 @@ export class SliceRecorder {
       if (busyMicros < this._thresholdMicros) return;
       tallies = tallies.filter((tally) => tally !== this.nobody);
     }
-    this._listener.onBusyIteration({ endedAt: this._endedAt, busyMicros, tallies });
+    this._listener.onBusyIteration({ loopCount: endedCount, endedAt: this._endedAt, busyMicros, tallies });
   }
 
   private _ranTallies(): Tally[] {
@@ -367,6 +425,16 @@ export class SliceRecorder {
     const fresh = TallyStamp.create(span);
     this.onNewSpan(span);
     return fresh;
+  }
+}
+
+/** Once per span, and per thousand others in between. Spans of other SDKs need not be what the API says they are. */
+function publishSpan(span: Span | undefined, memory: SharedMemory): number {
+  try {
+    const { traceId, spanId } = (span as Span).spanContext();
+    return memory.publish(traceId, spanId, String((span as { name?: unknown }).name ?? ''));
+  } catch {
+    return 0;
   }
 }
 

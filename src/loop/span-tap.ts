@@ -8,9 +8,10 @@ import type { SliceRecorder } from './recorder.js';
  * span often ends inside its own block. An instrumentation cannot add a span processor to NodeSDK, so `end` is wrapped
  * once on the prototype of each class of recording span, which works with any SDK.
  *
+ * @param onNewClass called with the first span of each class.
  * @returns a function that unwraps them all.
  */
-export function tapSpanEnd(recorder: SliceRecorder): () => void {
+export function tapSpanEnd(recorder: SliceRecorder, onNewClass: (span: Span) => void): () => void {
   const untaps: (() => void)[] = [];
   const tapped = new WeakSet<object>();
   let lastSeen: object | null = null;
@@ -21,6 +22,7 @@ export function tapSpanEnd(recorder: SliceRecorder): () => void {
     lastSeen = prototype;
     if (prototype === null || tapped.has(prototype)) return;
     tapped.add(prototype);
+    onNewClass(span);
     const original = prototype.end;
     if (typeof original !== 'function') return;
     try {

@@ -10,6 +10,9 @@ export interface BlameRecord {
   iteration: number;
 }
 
+/** Older than any. */
+const NO_TICKET = -(2 ** 30);
+
 /**
  * What the loop has spent on one span. One for each span whose context was ever active: no list of slices is
  * kept, only these running totals, so that thousands of slices in one iteration cost no more than two.
@@ -23,6 +26,8 @@ export class Tally {
   shareMicros = 0;
   /** The iteration that {@link shareMicros} belongs to. */
   iteration = -1;
+  /** Under which the watchdog knows the span; see `SharedMemory#publish`. */
+  ticket = NO_TICKET;
   /** Made when the span is first blamed. */
   blame: BlameRecord | undefined = undefined;
 

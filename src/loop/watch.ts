@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { context, ROOT_CONTEXT } from '@opentelemetry/api';
+import type { Watchdog } from '../watchdog/watchdog.js';
 import { startBeat } from './beat.js';
 import { hasIterationClock } from './clock.js';
 import { tapConnections } from './connection-tap.js';
@@ -29,15 +30,17 @@ export class LoopWatch {
     thresholdMillis: number,
     private readonly _intervalMillis: number,
     private readonly _listener: LoopListener,
+    private readonly _watchdog: Watchdog | undefined,
   ) {
-    if (hasIterationClock()) this.recorder = new SliceRecorder(thresholdMillis, _intervalMillis, _listener);
+    if (hasIterationClock())
+      this.recorder = new SliceRecorder(thresholdMillis, _intervalMillis, _listener, _watchdog?.memory);
   }
 
   start(): void {
     const recorder = this.recorder;
     const startUp = StartUp.now();
     if (recorder) {
-      this._undo.push(tapSpanEnd(recorder));
+      this._undo.push(tapSpanEnd(recorder, (span) => this._watchdog?.learnResource(span)));
       this._undo.push(whenContextManagerAppears(() => this._followManager(recorder)));
       this._undo.push(() => this._untapManager?.());
       this._followManager(recorder);
@@ -50,6 +53,7 @@ export class LoopWatch {
     const onExit = (): void => {
       recorder?.flush();
       this._listener.onExit();
+      this._watchdog?.stop(true);
     };
     process.once('exit', onExit);
     this._undo.push(() => process.removeListener('exit', onExit));
@@ -57,6 +61,7 @@ export class LoopWatch {
     context.with(ROOT_CONTEXT, () => {
       const beat = startBeat(this._intervalMillis, (lateMillis) => {
         if (recorder) this._followManager(recorder);
+        this._watchdog?.beat();
         this._listener.onBeat(lateMillis);
       });
       startUp?.expect(beat.timer);
@@ -64,7 +69,13 @@ export class LoopWatch {
     });
   }
 
+  /** A look of the watchdog interrupts whatever runs now. */
+  look(): void {
+    this.recorder?.witness(this.recorder.activeContext());
+  }
+
   stop(): void {
+    this._watchdog?.stop(false);
     for (const undo of this._undo.reverse()) undo();
     this._undo.length = 0;
   }

@@ -2,13 +2,14 @@
 import { channel } from 'node:diagnostics_channel';
 import type { DiagLogger, Tracer } from '@opentelemetry/api';
 import { blame } from '../block/blame.js';
+import { locate, type Probe } from '../block/location.js';
 import type { ResolvedConfig } from '../config.js';
 import { wallClockOffset } from '../loop/clock.js';
 import type { BusyIteration, SliceRecorder } from '../loop/recorder.js';
 import { type Tally, TallyStamp } from '../loop/tally.js';
 import type { LoopListener } from '../loop/watch.js';
 import { CHANNEL_BLOCK } from '../semconv.js';
-import type { Block } from '../types.js';
+import type { Block, CodeLocation, StackFrame } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
 import type { LoopMetrics } from './metrics.js';
 import { RateLimit } from './rate-limit.js';
@@ -21,14 +22,30 @@ export interface Telemetry {
   readonly metrics: LoopMetrics;
 }
 
+/** Who saw where in the code the loop was blocked. */
+export interface Witness {
+  takeProbes(loopCount: number): readonly Probe[];
+  readonly mapsSources: boolean;
+  mapToSources(frames: readonly StackFrame[], onMapped: (frames: readonly StackFrame[]) => void): void;
+}
+
+/** A block waits so long for its stack to be mapped to the sources, then it goes out as it is. Milliseconds. */
+const MAX_MAPPING_MILLIS = 1_000;
+
+// Kept from load on: fake timers of a test must not hold up a report.
+const startTimer = setTimeout;
+
 const blockChannel = channel(CHANNEL_BLOCK);
 
 /** A block in, telemetry out. Never throws: it is called inside async hooks, where that would end the process. */
 export class Reporter implements LoopListener {
   recorder: SliceRecorder | undefined;
+  witness: Witness | undefined;
   private readonly _limit: RateLimit;
   private readonly _complained = new Set<string>();
   private _pending: Block[] = [];
+  /** Blocks whose stacks are being mapped. */
+  private readonly _mapping = new Set<Block>();
 
   constructor(
     private readonly _config: ResolvedConfig,
@@ -40,7 +57,7 @@ export class Reporter implements LoopListener {
 
   onBusyIteration(iteration: BusyIteration): void {
     this._guard('report a block', () => {
-      const block = this._toBlock(iteration);
+      const block = this._toBlock(iteration, locate(this.witness?.takeProbes(iteration.loopCount) ?? []));
       if (this._isIgnored(block)) return;
       // At once: the span may end before the next beat.
       for (const { span } of block.blamed) {
@@ -71,16 +88,35 @@ export class Reporter implements LoopListener {
 
   onExit(): void {
     this._deliver();
+    for (const block of this._mapping) this._emit(block);
+    this._mapping.clear();
   }
 
   private _deliver(): void {
     if (this._pending.length === 0) return;
     const blocks = this._pending;
     this._pending = [];
-    for (const block of blocks) this._guard('report a block', () => this._emit(block));
+    for (const block of blocks) {
+      if (block.location && this.witness?.mapsSources) this._mapAndEmit(block, block.location, this.witness);
+      else this._emit(block);
+    }
+  }
+
+  private _mapAndEmit(block: Block, location: CodeLocation, witness: Witness): void {
+    const emit = (stack: readonly StackFrame[]): void => {
+      const frame = stack[0] ?? location.frame;
+      if (this._mapping.delete(block)) this._emit({ ...block, location: { ...location, frame, stack } });
+    };
+    this._mapping.add(block);
+    startTimer(() => emit(location.stack), MAX_MAPPING_MILLIS).unref();
+    witness.mapToSources(location.stack, emit);
   }
 
   private _emit(block: Block): void {
+    this._guard('report a block', () => this._report(block));
+  }
+
+  private _report(block: Block): void {
     const { tracer, logger, metrics } = this._telemetry;
     metrics.recordBlock(block);
     if (blockChannel.hasSubscribers) blockChannel.publish(block);
@@ -93,8 +129,8 @@ export class Reporter implements LoopListener {
     emitBlockEvent(logger, block, attributes);
   }
 
-  private _toBlock(iteration: BusyIteration): Block {
-    return blame(iteration, this._config.blockThresholdMillis, wallClockOffset());
+  private _toBlock(iteration: BusyIteration, location?: CodeLocation): Block {
+    return blame(iteration, this._config.blockThresholdMillis, wallClockOffset(), location);
   }
 
   private _isIgnored(block: Block): boolean {

@@ -3,6 +3,7 @@ import { type Attributes, ROOT_CONTEXT, type Span, SpanKind, type Tracer, trace 
 import type { Tally } from '../loop/tally.js';
 import * as semconv from '../semconv.js';
 import type { Block } from '../types.js';
+import { codeAttributes } from './code.js';
 
 const MAX_LISTED_SPANS = 10;
 
@@ -36,6 +37,7 @@ export function blockAttributes(block: Block, suppressed: number): Attributes {
     [semconv.ATTR_BLOCK_THRESHOLD]: block.thresholdMillis / 1000,
     [semconv.ATTR_BLOCK_SPAN_NAMES]: listed.map((share) => share.name),
     [semconv.ATTR_BLOCK_SPAN_DURATIONS]: listed.map((share) => share.durationMillis / 1000),
+    ...(block.location && codeAttributes(block.location)),
   };
   if (suppressed > 0) attributes[semconv.ATTR_BLOCK_SUPPRESSED] = suppressed;
   return attributes;

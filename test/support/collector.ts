@@ -22,6 +22,8 @@ export interface OtlpSpan {
   readonly startTimeUnixNano: string;
   readonly endTimeUnixNano: string;
   readonly attributes: Attributes;
+  /** Attributes of its resource. */
+  readonly resource: Attributes;
 }
 
 export interface OtlpLog {
@@ -49,7 +51,7 @@ export interface OtlpMetric {
   readonly sum?: { readonly dataPoints: OtlpPoint[]; readonly isMonotonic: boolean };
 }
 
-/** Receives OTLP over http/protobuf on a free port, decoded. */
+/** Receives OTLP over HTTP (protobuf or JSON) and gRPC on free ports, decoded. */
 export class Collector {
   readonly spans: OtlpSpan[] = [];
   readonly logs: OtlpLog[] = [];
@@ -58,12 +60,16 @@ export class Collector {
 
   private readonly _server = new MockOtlpServer({
     logLevel: 'error',
-    services: ['http'],
+    services: ['http', 'grpc'],
     httpHostname: '127.0.0.1',
     httpPort: 0,
+    grpcHostname: '127.0.0.1',
+    grpcPort: 0,
     onTrace: (message: unknown) => {
-      for (const { scopeSpans } of normalizeTrace(message).resourceSpans) {
-        for (const { spans } of scopeSpans) this.spans.push(...spans);
+      for (const { resource, scopeSpans } of normalizeTrace(message).resourceSpans) {
+        for (const { spans } of scopeSpans) {
+          for (const span of spans) this.spans.push({ ...span, resource: resource.attributes });
+        }
       }
     },
     onLogs: (message: unknown) => {
@@ -86,6 +92,10 @@ export class Collector {
 
   get url(): string {
     return this._server.httpUrl.origin;
+  }
+
+  get grpcUrl(): string {
+    return this._server.grpcUrl.origin;
   }
 
   async close(): Promise<void> {

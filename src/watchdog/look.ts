@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { StackFrame } from '../types.js';
+import { PACKAGE_NAME } from '../version.js';
+
+/**
+ * What runs on the blocked thread when the watchdog looks in: like a signal handler, in the midst of other people's
+ * code. It only reads, and leaves everything as it was.
+ */
+
+const MAX_FRAMES = 64;
+const ANONYMOUS = '<anonymous>';
+
+/** A stack as the look found it, from the code that was interrupted down. */
+export interface RawStack {
+  readonly frames: readonly StackFrame[];
+  /** Whether the first frame is a function that had only just been entered, and so was not there before. */
+  readonly justEntered: boolean;
+}
+
+/**
+ * The stack below the caller of this function, whose frames are the first `skip`.
+ *
+ * `Error.captureStackTrace` and not `util.getCallSites`, which Node.js 20 does not have; and never `error.stack` as it
+ * is: with `--enable-source-maps` reading it parses maps for 100 ms, here inside the application.
+ */
+export function readStack(skip: number): RawStack {
+  const sites = callSites();
+  const [first] = sites.slice(skip);
+  return { frames: sites.slice(skip).map(toFrame), justEntered: first !== undefined && isJustEntered(first) };
+}
+
+function callSites(): NodeJS.CallSite[] {
+  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
+  const prepare = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
+  let sites: unknown;
+  try {
+    Object.defineProperty(Error, 'stackTraceLimit', { value: MAX_FRAMES, configurable: true, writable: true });
+    Object.defineProperty(Error, 'prepareStackTrace', {
+      value: (_error: Error, found: NodeJS.CallSite[]) => found,
+      configurable: true,
+      writable: true,
+    });
+    const holder: { stack?: unknown } = {};
+    Error.captureStackTrace(holder, readStack);
+    sites = holder.stack;
+  } catch {
+    // A frozen Error (--frozen-intrinsics): no stack, but the block is reported all the same.
+  } finally {
+    restore('stackTraceLimit', limit);
+    restore('prepareStackTrace', prepare);
+  }
+  return Array.isArray(sites) ? sites : [];
+}
+
+function restore(key: string, descriptor: PropertyDescriptor | undefined): void {
+  try {
+    if (descriptor) Object.defineProperty(Error, key, descriptor);
+    else Reflect.deleteProperty(Error, key);
+  } catch {
+    // Then it could not be changed before either.
+  }
+}
+
+function toFrame(site: NodeJS.CallSite): StackFrame {
+  return {
+    text: String(site),
+    functionName: site.getFunctionName() ?? ANONYMOUS,
+    filePath: toPath(site.getFileName() ?? ''),
+    lineNumber: site.getLineNumber() ?? 0,
+    columnNumber: site.getColumnNumber() ?? 0,
+  };
+}
+
+function toPath(file: string): string {
+  return file.startsWith('file://') ? fileURLToPath(file) : file;
+}
+
+/** From the word `function`, or what stands for it, to the parenthesis where V8 puts the position of a function's entry. */
+const HEADS = ['', 'function', 'function ', 'function* ', 'async function', 'async function ', 'async function* '];
+
+/**
+ * V8 looks for interrupts where functions are entered and where loops go round. One that came during a native call is
+ * served at the first such place after it: often the entry of a function that was called only then, which says nothing
+ * about the block. Its callers were there all the time.
+ */
+function isJustEntered(site: NodeJS.CallSite): boolean {
+  if (site.getEnclosingLineNumber() !== site.getLineNumber()) return false;
+  const offset = (site.getColumnNumber() ?? 0) - (site.getEnclosingColumnNumber() ?? 0);
+  const name = site.getFunctionName()?.split('.').pop() ?? '';
+  return HEADS.some((head) => offset === head.length || offset === head.length + name.length);
+}
+
+/** The file that this code is in: this package's, or the bundle of an application. */
+export function ownFile(): string {
+  return readStack(0).frames[0]?.filePath ?? '';
+}
+
+/** Our own file, where it is ours alone; in a bundle, our frames cannot be told from the application's. */
+const OWN_FILE = isPackageFile(ownFile()) ? ownFile() : undefined;
+
+function isPackageFile(file: string): boolean {
+  try {
+    return JSON.parse(readFileSync(join(dirname(file), '../package.json'), 'utf8')).name === PACKAGE_NAME;
+  } catch {
+    return false;
+  }
+}
+
+/** The stack from its first frame of the application on, neither Node.js's own nor ours; empty where there is none. */
+export function fromUserCode(frames: readonly StackFrame[]): readonly StackFrame[] {
+  const first = frames.findIndex(({ filePath }) => {
+    return filePath !== '' && !filePath.startsWith('node:') && filePath !== OWN_FILE;
+  });
+  return first < 0 ? [] : frames.slice(first);
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { StackFrame } from '../types.js';
+
+/** What the worker is started with. JSON, but for the shared memory. */
+export interface WorkerData {
+  readonly memory: SharedArrayBuffer;
+  /** What to add to the process's clock to get the main thread's `performance.now()`. */
+  readonly clockOffset: number;
+  /** The beat is this late: look. Milliseconds. */
+  readonly firstLookMillis: number;
+  /** The shortest time between two looks. Milliseconds. */
+  readonly lookIntervalMillis: number;
+  /** Whether looks are allowed and possible here. */
+  readonly mayLook: boolean;
+  /** Whether stacks are mapped to their sources: the process runs with `--enable-source-maps`. */
+  readonly mapsSources: boolean;
+  /** 0 = no hang is reported. Milliseconds. */
+  readonly hangThresholdMillis: number;
+  readonly hangAction: 'report' | 'abort';
+  /** Where to look for the OTLP exporters of the application: files from which to resolve. */
+  readonly resolveFrom: readonly string[];
+}
+
+/** Main → worker. */
+export type ToWorker =
+  | { readonly type: 'resource'; readonly attributes: Record<string, unknown>; readonly schemaUrl?: string | undefined }
+  | { readonly type: 'map'; readonly id: number; readonly frames: readonly StackFrame[] };
+
+/** Worker → main. */
+export type FromWorker =
+  | { readonly type: 'mapped'; readonly id: number; readonly frames: readonly StackFrame[] }
+  /** Looks fail here, for this reason: none will be tried again. */
+  | { readonly type: 'blind'; readonly reason: string };
+
+/** What the main thread answers to a look, as JSON. */
+export interface Sight {
+  readonly span?: { readonly traceId: string; readonly spanId: string; readonly name: string } | undefined;
+  readonly frames: readonly StackFrame[];
+  readonly accuracy: 'during' | 'after';
+}
+
+/** The function that the main thread leaves on its global for the watchdog, under `Symbol.for` of this. */
+export const LOOK_KEY = 'opentelemetry-instrumentation-event-loop look';

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Worker } from 'node:worker_threads';
+import { type DiagLogger, type Span, trace } from '@opentelemetry/api';
+import type { Probe } from '../block/location.js';
+import type { ResolvedConfig } from '../config.js';
+import { loopCount, now } from '../loop/clock.js';
+import type { StackFrame } from '../types.js';
+import { fromUserCode, ownFile, readStack } from './look.js';
+import { Field, processClock, SharedMemory, Slot } from './memory.js';
+import { type FromWorker, LOOK_KEY, type Sight, type ToWorker, type WorkerData } from './messages.js';
+import { whyNotLook, whyNotWatch } from './surroundings.js';
+import { WORKER_SOURCE } from './worker-source.js';
+
+/** A look that is answered sooner found JavaScript running; later, a native call had to return first. Milliseconds. */
+const PROMPT_MILLIS = 2;
+/** The frames of the look itself, and of the expression that called it. */
+const OWN_FRAMES = 2;
+/** More looks at one iteration tell nothing new. */
+const MAX_PROBES = 500;
+/** How long exit may wait for an inspector session to be closed. Milliseconds. */
+const MAX_EXIT_WAIT_MILLIS = 50;
+const MAX_RESTARTS = 5;
+const FIRST_RESTART_MILLIS = 1_000;
+
+/** Under it, the look of the watchdog in charge is found; see {@link LOOK_KEY}. */
+const LOOK = Symbol.for(LOOK_KEY);
+const globals = globalThis as unknown as Record<symbol, unknown>;
+
+/**
+ * The main thread's side of the watchdog: tells the worker that the loop turns, answers its looks, and keeps what they
+ * saw until the block is over.
+ */
+export class Watchdog {
+  readonly memory = new SharedMemory();
+  private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
+  private readonly _mapsSources = process.sourceMapsEnabled === true;
+  private _worker: Worker | undefined;
+  private _started = false;
+  private _stopped = false;
+  private _restarts = 0;
+  private _restartTimer: NodeJS.Timeout | undefined;
+  private _resource: SdkResource | undefined;
+
+  private _probes: Probe[] = [];
+  private _lastLookAt = 0;
+
+  private _lastMapId = 0;
+  private readonly _mapWaiters = new Map<number, (frames: readonly StackFrame[]) => void>();
+
+  /** @param _onLook called by each look, inside the blocked code: must not throw. */
+  constructor(
+    private readonly _config: ResolvedConfig,
+    private readonly _diag: DiagLogger,
+    private readonly _onLook: () => void,
+  ) {}
+
+  /** The loop has turned in time, or turns again. Starts the worker the first time, when the program is up. */
+  beat(): void {
+    this.memory.fields[Field.BeatAt] = now();
+    if (!this._started) this._start();
+    if (this._worker) this.memory.slots[Slot.Debugged] = this._inspector?.url() === undefined ? 0 : 1;
+  }
+
+  /** What was seen of the iteration `count`; older sights are forgotten. */
+  takeProbes(count: number): Probe[] {
+    if (this._probes.length === 0) return this._probes;
+    const taken = this._probes.filter((probe) => probe.loopCount === count);
+    this._probes = this._probes.filter((probe) => probe.loopCount > count);
+    return taken;
+  }
+
+  /** The hang report goes out under the application's own resource: that of the first span seen. */
+  learnResource(span: Span): void {
+    const { resource } = span as { resource?: SdkResource };
+    if (this._resource !== undefined || resource === undefined || this._stopped) return;
+    this._resource = resource;
+    if (this._worker) this._sendResource();
+  }
+
+  /** Whether stacks are still to be mapped to their sources before they are reported. */
+  get mapsSources(): boolean {
+    return this._mapsSources && this._worker !== undefined;
+  }
+
+  /** Maps frames to their sources, in the worker: parsing a big map takes 100 ms. `onMapped` may never be called. */
+  mapToSources(frames: readonly StackFrame[], onMapped: (frames: readonly StackFrame[]) => void): void {
+    const id = ++this._lastMapId;
+    this._mapWaiters.set(id, onMapped);
+    this._send({ type: 'map', id, frames });
+  }
+
+  /** At exit, and by disable(). */
+  stop(isExit: boolean): void {
+    if (this._stopped) return;
+    this._stopped = true;
+    Atomics.store(this.memory.slots, Slot.Stop, 1);
+    clearTimeout(this._restartTimer);
+    if (globals[LOOK] === this._look) Reflect.deleteProperty(globals, LOOK);
+    // With a session open, Node.js prints "Waiting for the debugger to disconnect..." and does wait.
+    if (isExit) Atomics.wait(this.memory.slots, Slot.SessionOpen, 1, MAX_EXIT_WAIT_MILLIS);
+    this._worker?.removeAllListeners();
+    this._worker?.on('error', () => {});
+    this._worker = undefined;
+    this._mapWaiters.clear();
+  }
+
+  private _start(): void {
+    this._started = true;
+    const reason = whyNotWatch();
+    if (reason !== undefined) {
+      this._diag.warn(`the watchdog stands aside: ${reason}; blocks are reported without stacks, hangs are not`);
+      return;
+    }
+    const blindness = whyNotLook();
+    if (blindness !== undefined) this._diag.warn(`no stacks: ${blindness}`);
+    else Object.defineProperty(globals, LOOK, { value: this._look, configurable: true, writable: true });
+    this._spawn(blindness === undefined);
+  }
+
+  private _spawn(mayLook: boolean): void {
+    const { blockThresholdMillis, delayIntervalMillis, attribution, hangThresholdMillis, hangAction } = this._config;
+    // Sampled, nothing else tells whose time it is: look early and often.
+    const sampled = attribution === 'sampled';
+    const workerData: WorkerData = {
+      memory: this.memory.buffer,
+      clockOffset: now() - processClock(),
+      firstLookMillis: delayIntervalMillis + (sampled ? 10 : Math.max(blockThresholdMillis / 2, 5)),
+      lookIntervalMillis: sampled ? 10 : 20,
+      mayLook,
+      mapsSources: this._mapsSources,
+      hangThresholdMillis,
+      hangAction,
+      resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
+    };
+    try {
+      // Without the application's --import, --require and NODE_OPTIONS, which would start a second SDK in there.
+      const worker = new Worker(WORKER_SOURCE, {
+        eval: true,
+        execArgv: [],
+        env: this._environment(),
+        name: 'event-loop-watchdog',
+        workerData,
+      });
+      worker.on('message', (message: FromWorker) => this._receive(message));
+      worker.on('error', () => {});
+      worker.on('exit', () => this._onWorkerExit(mayLook));
+      worker.unref();
+      this._worker = worker;
+      this._sendResource();
+    } catch (error) {
+      this._diag.warn('the watchdog could not be started; blocks are reported without stacks, hangs are not', error);
+    }
+  }
+
+  private _environment(): NodeJS.ProcessEnv {
+    const { NODE_OPTIONS: _, ...environment } = process.env;
+    const { hangReportUrl, hangReportHeaders } = this._config;
+    if (hangReportUrl === undefined && hangReportHeaders === undefined) return environment;
+    for (const name of Object.keys(environment)) {
+      if (/^OTEL_EXPORTER_OTLP_(?:TRACES|LOGS)_(?:ENDPOINT|PROTOCOL|HEADERS)$/.test(name)) delete environment[name];
+    }
+    if (hangReportUrl !== undefined) {
+      environment.OTEL_EXPORTER_OTLP_ENDPOINT = hangReportUrl;
+      environment.OTEL_EXPORTER_OTLP_PROTOCOL ??= 'http/protobuf';
+    }
+    if (hangReportHeaders !== undefined) {
+      environment.OTEL_EXPORTER_OTLP_HEADERS = Object.entries(hangReportHeaders)
+        .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+        .join(',');
+    }
+    return environment;
+  }
+
+  private _onWorkerExit(mayLook: boolean): void {
+    this._worker = undefined;
+    this._mapWaiters.clear();
+    this.memory.slots[Slot.SessionOpen] = 0;
+    if (this._stopped || ++this._restarts > MAX_RESTARTS) return;
+    this._restartTimer = setTimeout(() => this._spawn(mayLook), FIRST_RESTART_MILLIS * 2 ** (this._restarts - 1));
+    this._restartTimer.unref();
+  }
+
+  private _receive(message: FromWorker): void {
+    if (message.type === 'blind') {
+      this._diag.warn(`no stacks: ${message.reason}`);
+    } else {
+      const onMapped = this._mapWaiters.get(message.id);
+      this._mapWaiters.delete(message.id);
+      onMapped?.(message.frames);
+    }
+  }
+
+  private _send(message: ToWorker): void {
+    this._worker?.postMessage(message);
+  }
+
+  private _sendResource(): void {
+    const resource = this._resource;
+    if (resource === undefined) return;
+    const send = (): void => {
+      const attributes = Object.entries(resource.attributes ?? {}).filter(([, value]) => isPlain(value));
+      this._send({ type: 'resource', attributes: Object.fromEntries(attributes), schemaUrl: resource.schemaUrl });
+    };
+    // Read sooner, they cost a line of the SDK's.
+    if (resource.asyncAttributesPending) resource.waitForAsyncAttributes?.().then(send, send);
+    else send();
+  }
+
+  /** Runs inside the blocked code. */
+  private readonly _look = (askedAt: number, jobsThen: number): string => {
+    try {
+      return JSON.stringify(this._see(now() - askedAt <= PROMPT_MILLIS, this.memory.slots[Slot.Jobs] === jobsThen));
+    } catch {
+      return '';
+    }
+  };
+
+  private _see(isPrompt: boolean, isSameJob: boolean): Sight {
+    const time = now();
+    const weight = time - Math.max(this._lastLookAt, this.memory.fields[Field.BeatAt] as number);
+    this._lastLookAt = time;
+    this._onLook();
+    const accuracy = isPrompt ? 'during' : 'after';
+    // After a native call and in another callback or promise job than it was made in: nothing here was there.
+    const { frames, justEntered } = isPrompt || isSameJob ? readStack(OWN_FRAMES + 1) : NO_STACK;
+    const seen = justEntered && !isPrompt ? frames.slice(1) : frames;
+    const stack = fromUserCode(seen);
+    if (stack.length > 0 && this._probes.length < MAX_PROBES) {
+      this._probes.push({ loopCount: loopCount(), stack, accuracy, weight });
+    }
+    return { span: activeSpan(), frames: stack, accuracy };
+  }
+}
+
+const NO_STACK = { frames: [], justEntered: false } as const;
+
+interface SdkResource {
+  readonly attributes?: Record<string, unknown>;
+  readonly schemaUrl?: string;
+  readonly asyncAttributesPending?: boolean;
+  waitForAsyncAttributes?(): Promise<void>;
+}
+
+function isPlain(value: unknown): boolean {
+  return Array.isArray(value) ? value.every(isPlain) : /^(?:string|number|boolean)$/.test(typeof value);
+}
+
+function activeSpan(): Sight['span'] {
+  const span = trace.getActiveSpan();
+  if (span === undefined) return undefined;
+  const { traceId, spanId } = span.spanContext();
+  return { traceId, spanId, name: String((span as { name?: unknown }).name ?? '') };
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRequire } from 'node:module';
+import { postJson } from './json-export.js';
+
+/** What the exporters of `@opentelemetry/exporter-{trace,logs}-otlp-*` read of a span and of a log record. */
+export type Attributes = Record<string, unknown>;
+type HrTime = [number, number];
+interface SpanContext {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly traceFlags: number;
+}
+interface Exported {
+  readonly attributes: Attributes;
+  readonly droppedAttributesCount: number;
+  readonly instrumentationScope: { readonly name: string; readonly version: string };
+  readonly resource: {
+    readonly attributes: Attributes;
+    readonly schemaUrl?: string | undefined;
+    readonly asyncAttributesPending: boolean;
+    getRawAttributes(): [string, unknown][];
+  };
+}
+export interface ExportedSpan extends Exported {
+  readonly name: string;
+  readonly kind: number;
+  readonly startTime: HrTime;
+  readonly endTime: HrTime;
+  readonly duration: HrTime;
+  readonly parentSpanContext: SpanContext | undefined;
+  readonly status: { readonly code: number };
+  readonly ended: boolean;
+  readonly links: [];
+  readonly events: [];
+  readonly droppedEventsCount: number;
+  readonly droppedLinksCount: number;
+  spanContext(): SpanContext;
+}
+export interface ExportedLog extends Exported {
+  readonly eventName: string;
+  readonly severityNumber: number;
+  readonly severityText: string;
+  readonly body: string;
+  readonly hrTime: HrTime;
+  readonly hrTimeObserved: HrTime;
+  readonly spanContext: SpanContext;
+}
+
+interface Exporter {
+  export(items: readonly Exported[], onResult: (result: unknown) => void): void;
+}
+type Signal = 'traces' | 'logs';
+type ExporterModule = Record<string, (new () => Exporter) | undefined>;
+
+/** A report that has not left by then is given up: a collector that is down must not pile up reports. Milliseconds. */
+const MAX_EXPORT_MILLIS = 5_000;
+
+const EXPORTERS = {
+  traces: { packageName: '@opentelemetry/exporter-trace-otlp-', className: 'OTLPTraceExporter' },
+  logs: { packageName: '@opentelemetry/exporter-logs-otlp-', className: 'OTLPLogExporter' },
+} as const;
+const PACKAGE_SUFFIXES: Record<string, string> = { 'http/protobuf': 'proto', 'http/json': 'http', grpc: 'grpc' };
+
+/** Where a package manager does not hoist, the exporters are only to be found beside who depends on them. */
+const DEPENDENTS = ['@opentelemetry/sdk-node', '@opentelemetry/auto-instrumentations-node'];
+
+const exporters = new Map<Signal, Exporter | undefined>();
+
+/**
+ * Sends both through the application's own OTLP exporters, which read the standard environment variables. They are
+ * loaded here at the first hang only. Never rejects.
+ */
+export async function send(span: ExportedSpan, log: ExportedLog, resolveFrom: readonly string[]): Promise<void> {
+  await Promise.all([sendOne('traces', span, resolveFrom), sendOne('logs', log, resolveFrom)]);
+}
+
+async function sendOne(
+  signal: Signal,
+  item: ExportedSpan | ExportedLog,
+  resolveFrom: readonly string[],
+): Promise<void> {
+  if (isOff(signal)) return;
+  try {
+    if (!exporters.has(signal)) exporters.set(signal, loadExporter(signal, resolveFrom));
+    const exporter = exporters.get(signal);
+    await withinTime(
+      exporter ? new Promise((resolve) => exporter.export([item], resolve)) : postJson(signal, item, MAX_EXPORT_MILLIS),
+    );
+  } catch {
+    // Nobody can be told: the line on stderr is out already.
+  }
+}
+
+function isOff(signal: Signal): boolean {
+  return process.env[`OTEL_${signal.toUpperCase()}_EXPORTER`]?.trim() === 'none';
+}
+
+function loadExporter(signal: Signal, resolveFrom: readonly string[]): Exporter | undefined {
+  const protocol =
+    process.env[`OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_PROTOCOL`] ??
+    process.env.OTEL_EXPORTER_OTLP_PROTOCOL ??
+    'http/protobuf';
+  const { packageName, className } = EXPORTERS[signal];
+  const id = `${packageName}${PACKAGE_SUFFIXES[protocol.trim()] ?? 'proto'}`;
+  for (const anchor of anchors(resolveFrom)) {
+    try {
+      const Exporter = (createRequire(anchor)(id) as ExporterModule)[className];
+      if (Exporter) return new Exporter();
+    } catch {
+      // Not from there.
+    }
+  }
+  return undefined;
+}
+
+function* anchors(resolveFrom: readonly string[]): Generator<string> {
+  yield* resolveFrom;
+  for (const from of resolveFrom) {
+    for (const dependent of DEPENDENTS) {
+      try {
+        yield createRequire(from).resolve(dependent);
+      } catch {
+        // Not there.
+      }
+    }
+  }
+}
+
+function withinTime(sending: Promise<unknown>): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise((resolve) => {
+    timer = setTimeout(resolve, MAX_EXPORT_MILLIS);
+  });
+  return Promise.race([sending, timeout]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeSync } from 'node:fs';
+import { codeAttributes, describeFrame } from '../../report/code.js';
+import * as semconv from '../../semconv.js';
+import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
+import type { PublishedSpan } from '../memory.js';
+import type { Sight } from '../messages.js';
+import { type Attributes, type ExportedLog, type ExportedSpan, send } from './exporters.js';
+import { mapFrames } from './source-maps.js';
+
+const SEVERITY_ERROR = 17;
+const KIND_INTERNAL = 0;
+const SAMPLED = 1;
+
+/** What is known of a hang while it lasts. */
+export interface Hang {
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAt: number;
+  /** What the last look saw; undefined where native code keeps the thread from answering. */
+  readonly sight: Sight | undefined;
+  /** The span that runs, as the main thread last published it. */
+  readonly running: PublishedSpan | undefined;
+}
+
+export interface Resource {
+  readonly attributes: Attributes;
+  readonly schemaUrl?: string | undefined;
+}
+
+/** Speaks in place of the thread that cannot: over OTLP, and on stderr for those without a collector. */
+export class HangReporter {
+  /** The application's own; until it has told, what the environment says. */
+  resource: Resource = { attributes: resourceFromEnvironment() };
+
+  constructor(private readonly _resolveFrom: readonly string[]) {}
+
+  /** Never rejects. Resolved once the report has left, or could not within its time. */
+  async report(hang: Hang): Promise<void> {
+    const span = hang.sight ? hang.sight.span : hang.running;
+    const stack = hang.sight && mapFrames(hang.sight.frames);
+    const frame = stack?.[0];
+    const location = frame && stack && hang.sight ? { frame, stack, accuracy: hang.sight.accuracy } : undefined;
+    const endedAt = Date.now();
+    const state = mainThreadState();
+    const body = describeHang(endedAt - hang.startedAt, span, frame && describeFrame(frame), state);
+    writeLine(body, span);
+
+    const hangSpanId = randomBytes(8).toString('hex');
+    const traceId = span?.traceId ?? randomBytes(16).toString('hex');
+    const attributes: Attributes = {
+      [semconv.ATTR_HANG_DURATION]: (endedAt - hang.startedAt) / 1000,
+      ...(state && { [semconv.ATTR_HANG_THREAD_STATE]: state }),
+      ...(location && codeAttributes(location)),
+    };
+    const common = { resource: this._resourceForExport(), instrumentationScope: SCOPE, attributes };
+    const hangSpan: ExportedSpan = {
+      ...common,
+      name: semconv.SPAN_HANG,
+      kind: KIND_INTERNAL,
+      spanContext: () => ({ traceId, spanId: hangSpanId, traceFlags: SAMPLED }),
+      parentSpanContext: span && { traceId, spanId: span.spanId, traceFlags: SAMPLED },
+      startTime: toHrTime(hang.startedAt),
+      endTime: toHrTime(endedAt),
+      duration: toHrTime(endedAt - hang.startedAt),
+      status: { code: 0 },
+      ended: true,
+      links: [],
+      events: [],
+      droppedAttributesCount: 0,
+      droppedEventsCount: 0,
+      droppedLinksCount: 0,
+    };
+
+    const hangLog: ExportedLog = {
+      ...common,
+      eventName: semconv.EVENT_HANG,
+      severityNumber: SEVERITY_ERROR,
+      severityText: 'ERROR',
+      body,
+      hrTime: toHrTime(endedAt),
+      hrTimeObserved: toHrTime(endedAt),
+      // In the span that hangs, as a block's log event is; the hang span is its child.
+      spanContext: { traceId, spanId: span?.spanId ?? hangSpanId, traceFlags: SAMPLED },
+      droppedAttributesCount: 0,
+    };
+    await send(hangSpan, hangLog, this._resolveFrom);
+  }
+
+  private _resourceForExport(): ExportedSpan['resource'] {
+    const { attributes, schemaUrl } = this.resource;
+    return { attributes, schemaUrl, asyncAttributesPending: false, getRawAttributes: () => Object.entries(attributes) };
+  }
+}
+
+const SCOPE = { name: PACKAGE_NAME, version: PACKAGE_VERSION };
+
+function describeHang(
+  millis: number,
+  span: PublishedSpan | undefined,
+  place: string | undefined,
+  state: string | undefined,
+): string {
+  const who = span ? ` by "${span.name}"` : '';
+  const where = place ? ` in ${place}` : state ? ` in native code, ${state}` : '';
+  return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${who}${where}`;
+}
+
+/** Straight to the descriptor: a worker's `process.stderr` passes through the thread that is stuck. */
+function writeLine(body: string, span: PublishedSpan | undefined): void {
+  try {
+    const ids = span ? ` (trace ${span.traceId}, span ${span.spanId})` : '';
+    writeSync(2, `${PACKAGE_NAME}: ${body}${ids}\n`);
+  } catch {
+    // Closed, or a full pipe that nobody reads.
+  }
+}
+
+/** Whether the main thread uses a core or waits for something; undefined where the operating system does not tell. */
+function mainThreadState(): 'running' | 'sleeping' | undefined {
+  try {
+    // The main thread's id is that of its process; the state follows the name, which is in parentheses.
+    const state = /\) (\w)/.exec(readFileSync(`/proc/self/task/${process.pid}/stat`, 'latin1'))?.[1];
+    return state === 'R' ? 'running' : 'sleeping';
+  } catch {
+    return undefined;
+  }
+}
+
+function resourceFromEnvironment(): Attributes {
+  const attributes: Attributes = { 'service.name': `unknown_service:${process.argv0}` };
+  for (const pair of (process.env.OTEL_RESOURCE_ATTRIBUTES ?? '').split(',')) {
+    const [key, value] = pair.split('=');
+    if (key && value !== undefined) attributes[key.trim()] = decodeURIComponentSafely(value.trim());
+  }
+  if (process.env.OTEL_SERVICE_NAME) attributes['service.name'] = process.env.OTEL_SERVICE_NAME;
+  return attributes;
+}
+
+function decodeURIComponentSafely(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function toHrTime(millis: number): [number, number] {
+  const seconds = Math.floor(millis / 1000);
+  return [seconds, Math.round((millis - seconds * 1000) * 1e6)];
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type SharedMemory, Slot } from '../memory.js';
+import { LOOK_KEY, type Sight } from '../messages.js';
+
+/** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */
+const MAX_FAILURES = 3;
+
+interface Session {
+  connectToMainThread(): void;
+  post(method: string, parameters: object, callback: (error: Error | null, answer?: Answer) => void): void;
+  disconnect(): void;
+}
+
+interface Answer {
+  readonly result?: { readonly value?: unknown };
+}
+
+/** Looks at the main thread: connects, asks, leaves. A session that stays is seen at exit, and costs. */
+export class Inspector {
+  private _session: Session | undefined;
+  private _askedAt = 0;
+  private _failures = 0;
+
+  constructor(
+    private readonly _memory: SharedMemory,
+    private readonly _now: () => number,
+    private readonly _onBlind: (reason: string) => void,
+  ) {}
+
+  get isBlind(): boolean {
+    return this._failures >= MAX_FAILURES;
+  }
+
+  /** For how long the look that is under way has had no answer; 0 where none is. */
+  waitsFor(time: number): number {
+    return this._session === undefined ? 0 : time - this._askedAt;
+  }
+
+  /** Asks the blocked thread for its stack; `onSight` is called once it answers, which a native call can put off for ever. */
+  look(onSight: (sight: Sight) => void): void {
+    if (this._session !== undefined || this.isBlind) return;
+    const { slots } = this._memory;
+    Atomics.store(slots, Slot.SessionOpen, 1);
+    // In this order, and the other way round in the main thread: one of the two sees the other.
+    if (Atomics.load(slots, Slot.Stop) === 1) {
+      this._closed();
+      return;
+    }
+    try {
+      const { Session } = process.getBuiltinModule('node:inspector') as unknown as { Session: new () => Session };
+      const session = new Session();
+      session.connectToMainThread();
+      this._session = session;
+      Atomics.add(slots, Slot.Sessions, 1);
+      const jobs = Atomics.load(slots, Slot.Jobs);
+      this._askedAt = this._now();
+      const expression = `globalThis[Symbol.for(${JSON.stringify(LOOK_KEY)})]?.(${this._askedAt},${jobs})`;
+      session.post('Runtime.evaluate', { expression, returnByValue: true, silent: true }, (error, answer) => {
+        if (this._session !== session) return;
+        this.leave();
+        const text = answer?.result?.value;
+        if (error || typeof text !== 'string') this._fail(error?.message ?? 'the main thread has no answer');
+        else if (text !== '') onSight(JSON.parse(text));
+      });
+    } catch (error) {
+      this.leave();
+      this._fail(String(error));
+    }
+  }
+
+  /** Closes a session that may be open. */
+  leave(): void {
+    const session = this._session;
+    this._session = undefined;
+    try {
+      session?.disconnect();
+    } catch {
+      // Not connected any more.
+    }
+    this._closed();
+  }
+
+  private _closed(): void {
+    Atomics.store(this._memory.slots, Slot.SessionOpen, 0);
+    Atomics.notify(this._memory.slots, Slot.SessionOpen);
+  }
+
+  private _fail(reason: string): void {
+    if (++this._failures === MAX_FAILURES) this._onBlind(reason);
+  }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Field, type SharedMemory, Slot } from '../memory.js';
+import type { Sight, WorkerData } from '../messages.js';
+import type { HangReporter } from './hang-report.js';
+import type { Inspector } from './inspector.js';
+
+/** While a session is open, or the loop is late: how soon we notice that we are to stop. Milliseconds. */
+const ALERT_MILLIS = 10;
+/** We were woken so much too late ourselves: it is the machine, and the main thread gets a chance to beat first. */
+const OVERSLEPT_MILLIS = 20;
+/** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
+const LOOK_SHARE = 0.05;
+/** A look that waits so long for its answer is held up by native code. Milliseconds. */
+const STUCK_MILLIS = 100;
+/** Hang reports go out at the threshold, at twice the time, four times and so on, but at least so often. Milliseconds. */
+const MAX_REPORT_INTERVAL_MILLIS = 300_000;
+
+/** Watches the beat of the main thread. While that comes in time there is nothing to do but to sleep until the next. */
+export class Lookout {
+  /** The beat that was last seen: a new one is the end of what was going on. */
+  private _beatAt = -1;
+  /** How long this thread was awake and saw no beat. Not the wall time: the whole process may have been stopped. */
+  private _silentMillis = 0;
+  private _lastLookAt = 0;
+  private _lastSight: Sight | undefined;
+  private _nextReportMillis = 0;
+  private _wokenAt: number;
+  private _wakeAt: number;
+
+  constructor(
+    private readonly _data: WorkerData,
+    private readonly _memory: SharedMemory,
+    private readonly _now: () => number,
+    private readonly _inspector: Inspector,
+    private readonly _reporter: HangReporter,
+  ) {
+    this._wokenAt = _now();
+    this._wakeAt = this._wokenAt;
+  }
+
+  start(): void {
+    this._sleep(0);
+  }
+
+  private _sleep(millis: number): void {
+    this._wakeAt = this._now() + millis;
+    setTimeout(() => this._wake(), millis);
+  }
+
+  private _wake(): void {
+    const { slots, fields } = this._memory;
+    if (Atomics.load(slots, Slot.Stop) === 1) {
+      this._inspector.leave();
+      return;
+    }
+    const time = this._now();
+    const overslept = time - this._wakeAt > OVERSLEPT_MILLIS;
+    const beatAt = fields[Field.BeatAt] as number;
+    if (beatAt !== this._beatAt) this._startOver(beatAt, time);
+    else this._silentMillis += Math.min(time, this._wakeAt + OVERSLEPT_MILLIS) - this._wokenAt;
+    this._wokenAt = time;
+
+    if (Atomics.load(slots, Slot.Debugged) === 1) {
+      this._sleep(this._data.firstLookMillis);
+    } else if (time - beatAt < this._data.firstLookMillis) {
+      // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
+      this._sleep(Math.max(this._data.firstLookMillis - (time - beatAt), 1));
+    } else {
+      if (!overslept) this._whileSilent(time);
+      this._sleep(ALERT_MILLIS);
+    }
+  }
+
+  private _startOver(beatAt: number, time: number): void {
+    this._beatAt = beatAt;
+    this._silentMillis = Math.max(Math.min(time - beatAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
+    this._lastLookAt = 0;
+    this._lastSight = undefined;
+    this._nextReportMillis = this._data.hangThresholdMillis;
+  }
+
+  private _whileSilent(time: number): void {
+    const sinceLook = time - this._lastLookAt;
+    if (
+      this._data.mayLook &&
+      sinceLook >= Math.max(this._data.lookIntervalMillis, this._silentMillis * LOOK_SHARE) - 1
+    ) {
+      const beatAt = this._beatAt;
+      this._lastLookAt = time;
+      this._inspector.look((sight) => {
+        if (beatAt === this._memory.fields[Field.BeatAt]) this._lastSight = sight;
+      });
+    }
+    if (this._data.hangThresholdMillis > 0 && this._silentMillis >= this._nextReportMillis) this._reportHang(time);
+  }
+
+  private _reportHang(time: number): void {
+    this._nextReportMillis += Math.min(this._silentMillis, MAX_REPORT_INTERVAL_MILLIS);
+    const report = this._reporter.report({
+      startedAt: Date.now() - (time - this._beatAt),
+      // Stuck in native code it cannot answer a look, and what an earlier one saw is over.
+      sight: this._inspector.waitsFor(time) > STUCK_MILLIS ? undefined : this._lastSight,
+      running: this._memory.runningSpan(),
+    });
+    if (this._data.hangAction === 'abort') report.then(abort, abort);
+  }
+}
+
+/** Ends the process with a signal that its supervisor can see: the stuck thread could not run any handler. */
+function abort(): void {
+  process.kill(process.pid, 'SIGABRT');
+  // Where the application listens to it, SIGABRT waits for the stuck thread as well.
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), 500);
+}

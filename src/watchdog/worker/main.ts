@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parentPort, workerData } from 'node:worker_threads';
+import { processClock, SharedMemory } from '../memory.js';
+import type { FromWorker, ToWorker, WorkerData } from '../messages.js';
+import { HangReporter } from './hang-report.js';
+import { Inspector } from './inspector.js';
+import { Lookout } from './lookout.js';
+import { enableSourceMaps, mapFrames } from './source-maps.js';
+
+const data = workerData as WorkerData;
+const tell = (message: FromWorker): void => parentPort?.postMessage(message);
+const mainNow = (): number => processClock() + data.clockOffset;
+
+const memory = new SharedMemory(data.memory);
+const inspector = new Inspector(memory, mainNow, (reason) => tell({ type: 'blind', reason }));
+const reporter = new HangReporter(data.resolveFrom);
+const lookout = new Lookout(data, memory, mainNow, inspector, reporter);
+
+parentPort?.on('message', (message: ToWorker) => {
+  if (message.type === 'resource') reporter.resource = message;
+  else tell({ type: 'mapped', id: message.id, frames: mapFrames(message.frames) });
+});
+// The port alone must not keep this thread running once it is told to stop.
+parentPort?.unref();
+enableSourceMaps(data.mapsSources);
+lookout.start();
