@@ -28,7 +28,7 @@ const KINDS: [kind: string, functionName: string, accuracy?: 'during'][] = [
 describe('names the span and the function of a block of 300 ms', () => {
   const possible = KINDS.filter(([kind]) => kind !== 'node:sqlite' || NODE_MAJOR >= 22);
   it.each(possible)('%s', async (kind, functionName, accuracy) => {
-    const result = await run(kind);
+    const result = await run(kind, kind === 'node:sqlite' ? ['--disable-warning=ExperimentalWarning'] : []);
     const millis = result.output.millis as unknown as number;
     expect(result.blamedNames).toEqual(['handler']);
     const handler = result.span('handler');

@@ -5,7 +5,7 @@ import type { CodeLocation, StackFrame } from '../types.js';
 export interface Probe {
   /** `loopCount` of the iteration that it looked at. */
   readonly loopCount: number;
-  /** From the first frame of the application down; never empty. */
+  /** From the first frame of the application down; empty where nothing certain was seen. */
   readonly stack: readonly StackFrame[];
   readonly accuracy: 'during' | 'after';
   /** The part of the block that it vouches for, in milliseconds: the time since the probe before. */
@@ -17,23 +17,28 @@ interface Candidate {
   best: Probe;
 }
 
-/** The function that most of a block was seen in, and in it the line; undefined without a probe. */
+/**
+ * The function that most of a block was seen in, and in it the line; undefined without a probe, and where for the most
+ * part nothing certain was seen: what came to light of the rest would be accused of the whole.
+ */
 export function locate(probes: readonly Probe[]): CodeLocation | undefined {
-  const heaviest = heaviestBy(probes, (frame) => `${frame.filePath}\n${frame.functionName}`);
-  if (heaviest === undefined) return undefined;
-  const { filePath, functionName } = heaviest.stack[0] as StackFrame;
-  const ofFunction = probes.filter(({ stack: [frame] }) => {
-    return frame?.filePath === filePath && frame.functionName === functionName;
-  });
-  const best = heaviestBy(ofFunction, (frame) => `${frame.lineNumber}`) as Probe;
+  const heaviest = heaviestBy(probes, functionKey);
+  if (heaviest === undefined || heaviest.stack.length === 0) return undefined;
+  const key = functionKey(heaviest);
+  const ofFunction = probes.filter((probe) => functionKey(probe) === key);
+  const best = heaviestBy(ofFunction, ({ stack }) => `${stack[0]?.lineNumber}`) as Probe;
   return { frame: best.stack[0] as StackFrame, stack: best.stack, accuracy: best.accuracy };
 }
 
+function functionKey({ stack: [frame] }: Probe): string {
+  return frame === undefined ? '' : `${frame.filePath}\n${frame.functionName}`;
+}
+
 /** Of the group of probes that weighs most, the heaviest; one that saw it `during` the block ahead of one `after`. */
-function heaviestBy(probes: readonly Probe[], keyOf: (frame: StackFrame) => string): Probe | undefined {
+function heaviestBy(probes: readonly Probe[], keyOf: (probe: Probe) => string): Probe | undefined {
   const groups = new Map<string, Candidate>();
   for (const probe of probes) {
-    const key = keyOf(probe.stack[0] as StackFrame);
+    const key = keyOf(probe);
     const group = groups.get(key);
     if (group === undefined) {
       groups.set(key, { weight: probe.weight, best: probe });

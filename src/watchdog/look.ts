@@ -109,10 +109,13 @@ function isPackageFile(file: string): boolean {
   }
 }
 
-/** The stack from its first frame of the application on, neither Node.js's own nor ours; empty where there is none. */
+/**
+ * The stack from its first frame of the application on, neither Node.js's own nor ours; empty where there is none. An
+ * async function that awaits what runs is listed, but is not on the stack.
+ */
 export function fromUserCode(frames: readonly StackFrame[]): readonly StackFrame[] {
   const first = frames.findIndex(({ filePath }) => {
     return filePath !== '' && !filePath.startsWith('node:') && filePath !== OWN_FILE;
   });
-  return first < 0 ? [] : frames.slice(first);
+  return first < 0 || frames[first]?.text.startsWith('async ') ? [] : frames.slice(first);
 }

@@ -13,6 +13,11 @@ import { WORKER_SOURCE } from './worker-source.js';
 
 /** A look that is answered sooner found JavaScript running; later, a native call had to return first. Milliseconds. */
 const PROMPT_MILLIS = 2;
+/**
+ * An interrupt that a native call had held up is served where the next function is entered: where so many callbacks or
+ * promise jobs have begun since, it was the asking that took long.
+ */
+const MANY_JOBS = 3;
 /** The frames of the look itself, and of the expression that called it. */
 const OWN_FRAMES = 2;
 /** More looks at one iteration tell nothing new. */
@@ -209,7 +214,8 @@ export class Watchdog {
   /** Runs inside the blocked code. */
   private readonly _look = (askedAt: number, jobsThen: number): string => {
     try {
-      return JSON.stringify(this._see(now() - askedAt <= PROMPT_MILLIS, this.memory.slots[Slot.Jobs] === jobsThen));
+      const jobs = (this.memory.slots[Slot.Jobs] as number) - jobsThen;
+      return JSON.stringify(this._see(now() - askedAt <= PROMPT_MILLIS || jobs >= MANY_JOBS, jobs === 0));
     } catch {
       return '';
     }
@@ -218,15 +224,16 @@ export class Watchdog {
   private _see(isPrompt: boolean, isSameJob: boolean): Sight {
     const time = now();
     const weight = time - Math.max(this._lastLookAt, this.memory.fields[Field.BeatAt] as number);
-    this._lastLookAt = time;
     this._onLook();
     const accuracy = isPrompt ? 'during' : 'after';
     // After a native call and in another callback or promise job than it was made in: nothing here was there.
     const { frames, justEntered } = isPrompt || isSameJob ? readStack(OWN_FRAMES + 1) : NO_STACK;
     const seen = justEntered && !isPrompt ? frames.slice(1) : frames;
     const stack = fromUserCode(seen);
-    if (stack.length > 0 && this._probes.length < MAX_PROBES) {
-      this._probes.push({ loopCount: loopCount(), stack, accuracy, weight });
+    // Only Node.js's own code or ours on the stack, between two callbacks: the next look, which comes soon, has to tell.
+    if (stack.length > 0 || !isPrompt) {
+      this._lastLookAt = time;
+      if (this._probes.length < MAX_PROBES) this._probes.push({ loopCount: loopCount(), stack, accuracy, weight });
     }
     return { span: activeSpan(), frames: stack, accuracy };
   }

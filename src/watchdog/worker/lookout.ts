@@ -10,6 +10,8 @@ const ALERT_MILLIS = 10;
 const OVERSLEPT_MILLIS = 20;
 /** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
 const LOOK_SHARE = 0.05;
+/** How often a look that found no code of the application is repeated at once. */
+const MAX_REPEATS = 5;
 /** A look that waits so long for its answer is held up by native code. Milliseconds. */
 const STUCK_MILLIS = 100;
 /** Hang reports go out at the threshold, at twice the time, four times and so on, but at least so often. Milliseconds. */
@@ -85,13 +87,19 @@ export class Lookout {
       this._data.mayLook &&
       sinceLook >= Math.max(this._data.lookIntervalMillis, this._silentMillis * LOOK_SHARE) - 1
     ) {
-      const beatAt = this._beatAt;
       this._lastLookAt = time;
-      this._inspector.look((sight) => {
-        if (beatAt === this._memory.fields[Field.BeatAt]) this._lastSight = sight;
-      });
+      this._look(MAX_REPEATS);
     }
     if (this._data.hangThresholdMillis > 0 && this._silentMillis >= this._nextReportMillis) this._reportHang(time);
+  }
+
+  private _look(repeats: number): void {
+    const beatAt = this._beatAt;
+    this._inspector.look((sight) => {
+      if (beatAt !== this._memory.fields[Field.BeatAt]) return;
+      this._lastSight = sight;
+      if (sight.frames.length === 0 && repeats > 0) setTimeout(() => this._look(repeats - 1), 1);
+    });
   }
 
   private _reportHang(time: number): void {
