@@ -54,14 +54,9 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const config = resolveConfig(this.getConfig(), process.env, (message) => this._diag.warn(message));
     const reporter = new Reporter(config, this._telemetry(), this._diag);
     const watchdog = config.watchdog && isMainThread ? new Watchdog(config, this._diag, () => watch.look()) : undefined;
-    const watch = new LoopWatch(config.blockThresholdMillis, config.delayIntervalMillis, reporter, watchdog);
-    reporter.recorder = watch.recorder;
+    const watch = new LoopWatch(config, reporter, watchdog, this._diag);
+    reporter.watch = watch;
     reporter.witness = watchdog;
-    if (!watch.recorder) {
-      this._diag.warn(
-        `Node.js ${process.version} does not count its loop iterations (it takes 20.18, 22.8 or newer); only eventloop.delay is recorded`,
-      );
-    }
     this._watch = watch;
     watch.start();
   }

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { expectDuration, millisOf, NODE_MAJOR, runScenario, type ScenarioResult } from './support/run-fixture.js';
+import {
+  durationOf,
+  expectDuration,
+  millisOf,
+  NODE_MAJOR,
+  runScenario,
+  type ScenarioResult,
+} from './support/run-fixture.js';
 
 const run = (name: string, nodeArgs: string[] = []): Promise<ScenarioResult> =>
   runScenario('watchdog.cjs', name, { nodeArgs });
@@ -47,6 +54,33 @@ describe('names the span and the function of a block of 300 ms', () => {
     expect(first).toMatch(`${attributes['code.file.path']}:${attributes['code.line.number']}:`);
     const hasCallers = !['microtasks', 'ticks', 'JSON.parse', 'node:sqlite'].includes(kind);
     if (hasCallers) expect(rest.join()).toMatch(/ handler /);
+    expect(result.output.diagLines).toEqual([]);
+  });
+});
+
+describe("attribution: 'sampled'", () => {
+  it('names the same spans without a hook, and accuses none of a shared block', async () => {
+    const result = await run('sampled');
+    expect(result.blamedNames).toEqual(['blocks 100', 'blocks 200', 'blocks 400', 'ends inside']);
+    const labels = ['100', '200', '400', 'ends inside', 'small', undefined];
+    expect(result.blockSpans.map((block) => block.attributes['eventloop.block.shared'])).toEqual(
+      labels.map((label) => label === 'small'),
+    );
+    for (const name of result.blamedNames) {
+      const measured = result.measured(name.replace('blocks ', ''));
+      const duration = millisOf(result.span(name), 'eventloop.block.duration');
+      // One look in ten milliseconds: 10 ms at either end may be somebody else's.
+      expect(Math.abs(duration - measured)).toBeLessThan(20 + result.tolerance(measured));
+      const block = result.blockSpans.find((span) => span.parentSpanId === result.span(name).spanId);
+      // The iteration began anywhere between two beats.
+      expect(Math.abs(durationOf(block as never) - measured)).toBeLessThan(12 + result.tolerance(measured));
+      expect(block?.attributes).toMatchObject({
+        'code.function.name': 'block',
+        'eventloop.block.stack_accuracy': 'during',
+      });
+    }
+    expect(result.blockSpans.at(-1)?.parentSpanId).toBeUndefined();
+    expect(result.appSpans.some((span) => 'eventloop.time' in span.attributes)).toBe(false);
     expect(result.output.diagLines).toEqual([]);
   });
 });

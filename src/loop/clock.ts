@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks';
 
 interface NodeTiming {
   readonly idleTime: number;
-  readonly uvMetricsInfo?: { readonly loopCount: number };
+  readonly uvMetricsInfo: { readonly loopCount: number } | undefined;
 }
 
 const nodeTiming = performance.nodeTiming as unknown as NodeTiming;
@@ -23,11 +23,11 @@ export function hasIterationClock(): boolean {
 
 /**
  * Number of the current loop iteration: libuv adds one before each poll. 12 ns (Node.js 26), 46 ns (20 to 24).
- * Call it only where {@link hasIterationClock} is true.
+ * Always 0 where {@link hasIterationClock} is false.
  */
-export function loopCount(): number {
-  return (nodeTiming.uvMetricsInfo as { loopCount: number }).loopCount;
-}
+export const loopCount: () => number = hasIterationClock()
+  ? () => (nodeTiming.uvMetricsInfo as { loopCount: number }).loopCount
+  : () => 0;
 
 /** Milliseconds that the loop has spent waiting in poll since the process started. 20 ns. */
 export function idleTime(): number {

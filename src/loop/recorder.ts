@@ -59,6 +59,7 @@ const LONG_SLICE_MILLIS = 1;
  * nothing is caught, and a clock is read only where it can change what is reported.
  */
 export class SliceRecorder {
+  readonly isExact = true;
   /** Own time of everything that ran under no span, and of native code between callbacks. */
   readonly nobody = new Tally(undefined);
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
 import { patchMethod } from './patch.js';
-import type { SliceRecorder } from './recorder.js';
+
+interface SpanFollower {
+  onNewSpan: (span: Span) => void;
+  endSpan(span: Span): void;
+}
 
 /**
  * Tells the recorder when a span is about to end, because after `end()` nothing can be written on it any more and a
@@ -11,7 +15,7 @@ import type { SliceRecorder } from './recorder.js';
  * @param onNewClass called with the first span of each class.
  * @returns a function that unwraps them all.
  */
-export function tapSpanEnd(recorder: SliceRecorder, onNewClass: (span: Span) => void): () => void {
+export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => void): () => void {
   const untaps: (() => void)[] = [];
   const tapped = new WeakSet<object>();
   let lastSeen: object | null = null;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { context, ROOT_CONTEXT } from '@opentelemetry/api';
+import { context, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
+import type { ResolvedConfig } from '../config.js';
 import type { Watchdog } from '../watchdog/watchdog.js';
 import { startBeat } from './beat.js';
 import { hasIterationClock } from './clock.js';
@@ -7,9 +8,11 @@ import { tapConnections } from './connection-tap.js';
 import { tapAsyncResource, tapContextManager } from './context-tap.js';
 import { installHooks } from './hooks.js';
 import { registeredContextManager, whenContextManagerAppears } from './manager-watch.js';
-import { type RecorderListener, SliceRecorder } from './recorder.js';
+import { type BusyIteration, type RecorderListener, SliceRecorder } from './recorder.js';
+import { Sampler } from './sampler.js';
 import { tapSpanEnd } from './span-tap.js';
 import { StartUp } from './start-up.js';
+import type { Tally } from './tally.js';
 
 export interface LoopListener extends RecorderListener {
   /** The loop turned in time, or late by so many milliseconds. */
@@ -18,40 +21,41 @@ export interface LoopListener extends RecorderListener {
   onExit(): void;
 }
 
+/** Who finds out whose time the loop's was. */
+export interface Attribution {
+  /** Whether every slice is followed; else the looks of the watchdog have to tell. */
+  readonly isExact: boolean;
+  /** Whether `tally` reached the threshold inside the iteration that is still running. */
+  isBlocking(tally: Tally): boolean;
+  /** The iteration so far, for a span that ends inside its own block. */
+  snapshot(): BusyIteration;
+}
+
 /** Everything that watches the loop of this thread: put on by {@link start}, taken off without a trace by {@link stop}. */
 export class LoopWatch {
-  /** Undefined where this Node.js does not count its iterations: then only the delay is measured. */
-  readonly recorder: SliceRecorder | undefined;
+  private _recorder: SliceRecorder | undefined;
+  private _sampler: Sampler | undefined;
   private readonly _undo: (() => void)[] = [];
   private _tappedManager: object | undefined;
   private _untapManager: (() => void) | undefined;
 
   constructor(
-    thresholdMillis: number,
-    private readonly _intervalMillis: number,
+    private readonly _config: ResolvedConfig,
     private readonly _listener: LoopListener,
     private readonly _watchdog: Watchdog | undefined,
-  ) {
-    if (hasIterationClock())
-      this.recorder = new SliceRecorder(thresholdMillis, _intervalMillis, _listener, _watchdog?.memory);
+    private readonly _diag: DiagLogger,
+  ) {}
+
+  get attribution(): Attribution | undefined {
+    return this._recorder ?? this._sampler;
   }
 
   start(): void {
-    const recorder = this.recorder;
     const startUp = StartUp.now();
-    if (recorder) {
-      this._undo.push(tapSpanEnd(recorder, (span) => this._watchdog?.learnResource(span)));
-      this._undo.push(whenContextManagerAppears(() => this._followManager(recorder)));
-      this._undo.push(() => this._untapManager?.());
-      this._followManager(recorder);
-      this._undo.push(tapAsyncResource(recorder));
-      this._undo.push(tapConnections(recorder));
-      recorder.start(startUp);
-      this._undo.push(() => recorder.stop());
-      this._undo.push(installHooks(recorder));
-    }
+    if (!this._startRecorder(startUp)) this._startSampler(startUp !== undefined);
     const onExit = (): void => {
-      recorder?.flush();
+      this._recorder?.flush();
+      this._sampler?.flush();
       this._listener.onExit();
       this._watchdog?.stop(true);
     };
@@ -59,8 +63,9 @@ export class LoopWatch {
     this._undo.push(() => process.removeListener('exit', onExit));
     // In the root context, or every beat would count as a callback of the span that happened to be active.
     context.with(ROOT_CONTEXT, () => {
-      const beat = startBeat(this._intervalMillis, (lateMillis) => {
-        if (recorder) this._followManager(recorder);
+      const beat = startBeat(this._config.delayIntervalMillis, (lateMillis) => {
+        if (this._recorder) this._followManager(this._recorder);
+        this._sampler?.beat(lateMillis);
         this._watchdog?.beat();
         this._listener.onBeat(lateMillis);
       });
@@ -69,13 +74,67 @@ export class LoopWatch {
     });
   }
 
+  /** @returns whether every callback is followed from now on. */
+  private _startRecorder(startUp: StartUp | undefined): boolean {
+    if (this._config.attribution === 'sampled') return false;
+    if (!hasIterationClock()) {
+      this._fallBack('this Node.js does not count its loop iterations: it takes 20.18, 22.8 or newer');
+      return false;
+    }
+    const { blockThresholdMillis, delayIntervalMillis } = this._config;
+    const recorder = new SliceRecorder(
+      blockThresholdMillis,
+      delayIntervalMillis,
+      this._listener,
+      this._watchdog?.memory,
+    );
+    this._undo.push(tapSpanEnd(recorder, (span) => this._watchdog?.learnResource(span)));
+    this._undo.push(whenContextManagerAppears(() => this._followManager(recorder)));
+    this._undo.push(() => this._untapManager?.());
+    this._followManager(recorder);
+    this._undo.push(tapAsyncResource(recorder));
+    this._undo.push(tapConnections(recorder));
+    recorder.start(startUp);
+    this._undo.push(() => recorder.stop());
+    try {
+      this._undo.push(installHooks(recorder));
+    } catch (error) {
+      this._takeOff();
+      this._fallBack(`hooks cannot be installed: ${error}`);
+      return false;
+    }
+    this._recorder = recorder;
+    return true;
+  }
+
+  private _startSampler(isStarting: boolean): void {
+    const { blockThresholdMillis, delayIntervalMillis } = this._config;
+    const sampler = new Sampler(blockThresholdMillis, delayIntervalMillis, this._listener, isStarting);
+    this._undo.push(tapSpanEnd(sampler, (span) => this._watchdog?.learnResource(span)));
+    this._sampler = sampler;
+    if (this._watchdog) {
+      this._watchdog.isSampling = true;
+    } else {
+      this._diag.warn("attribution 'sampled' needs the watchdog, which is off here: blocks are reported under no span");
+    }
+  }
+
+  private _fallBack(reason: string): void {
+    this._diag.warn(`attribution falls back to 'sampled', ${reason}`);
+  }
+
   /** A look of the watchdog interrupts whatever runs now. */
   look(): void {
-    this.recorder?.witness(this.recorder.activeContext());
+    this._recorder?.witness(this._recorder.activeContext());
+    this._sampler?.look();
   }
 
   stop(): void {
     this._watchdog?.stop(false);
+    this._takeOff();
+  }
+
+  private _takeOff(): void {
     for (const undo of this._undo.reverse()) undo();
     this._undo.length = 0;
   }

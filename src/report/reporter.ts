@@ -5,9 +5,9 @@ import { blame } from '../block/blame.js';
 import { locate, type Probe } from '../block/location.js';
 import type { ResolvedConfig } from '../config.js';
 import { wallClockOffset } from '../loop/clock.js';
-import type { BusyIteration, SliceRecorder } from '../loop/recorder.js';
+import type { BusyIteration } from '../loop/recorder.js';
 import { type Tally, TallyStamp } from '../loop/tally.js';
-import type { LoopListener } from '../loop/watch.js';
+import type { Attribution, LoopListener } from '../loop/watch.js';
 import { CHANNEL_BLOCK } from '../semconv.js';
 import type { Block, CodeLocation, StackFrame } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
@@ -39,7 +39,7 @@ const blockChannel = channel(CHANNEL_BLOCK);
 
 /** A block in, telemetry out. Never throws: it is called inside async hooks, where that would end the process. */
 export class Reporter implements LoopListener {
-  recorder: SliceRecorder | undefined;
+  watch: { readonly attribution: Attribution | undefined } | undefined;
   witness: Witness | undefined;
   private readonly _limit: RateLimit;
   private readonly _complained = new Set<string>();
@@ -60,7 +60,9 @@ export class Reporter implements LoopListener {
       const block = this._toBlock(iteration, locate(this.witness?.takeProbes(iteration.loopCount) ?? []));
       if (this._isIgnored(block)) return;
       // At once: the span may end before the next beat.
-      for (const { span } of block.blamed) {
+      // A shared block found by samples is no evidence against anybody.
+      const blamed = block.shared && !this.watch?.attribution?.isExact ? [] : block.blamed;
+      for (const { span } of blamed) {
         const tally = span && TallyStamp.get(span);
         if (tally) this._guard('write on a span', () => markBlamed(tally));
       }
@@ -71,9 +73,9 @@ export class Reporter implements LoopListener {
 
   onSpanEnding(tally: Tally, span: NonNullable<Tally['span']>): void {
     this._guard('write on a span', () => {
-      const recorder = this.recorder;
-      if (recorder?.isBlocking(tally) && !this._isIgnored(this._toBlock(recorder.snapshot()))) markBlamed(tally);
-      writeTime(tally, span);
+      const attribution = this.watch?.attribution;
+      if (attribution?.isBlocking(tally) && !this._isIgnored(this._toBlock(attribution.snapshot()))) markBlamed(tally);
+      if (attribution?.isExact) writeTime(tally, span);
     });
     // A program that ends its last span often shuts the SDK down next, ahead of any beat.
     this._deliver();

@@ -37,6 +37,8 @@ const globals = globalThis as unknown as Record<symbol, unknown>;
  */
 export class Watchdog {
   readonly memory = new SharedMemory();
+  /** Nothing else tells whose time it is: look early and often. Takes effect when the first beat starts the worker. */
+  isSampling = false;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
   private readonly _mapsSources = process.sourceMapsEnabled === true;
   private _worker: Worker | undefined;
@@ -123,14 +125,12 @@ export class Watchdog {
   }
 
   private _spawn(mayLook: boolean): void {
-    const { blockThresholdMillis, delayIntervalMillis, attribution, hangThresholdMillis, hangAction } = this._config;
-    // Sampled, nothing else tells whose time it is: look early and often.
-    const sampled = attribution === 'sampled';
+    const { blockThresholdMillis, delayIntervalMillis, hangThresholdMillis, hangAction } = this._config;
     const workerData: WorkerData = {
       memory: this.memory.buffer,
       clockOffset: now() - processClock(),
-      firstLookMillis: delayIntervalMillis + (sampled ? 10 : Math.max(blockThresholdMillis / 2, 5)),
-      lookIntervalMillis: sampled ? 10 : 20,
+      firstLookMillis: delayIntervalMillis + (this.isSampling ? 10 : Math.max(blockThresholdMillis / 2, 5)),
+      lookIntervalMillis: this.isSampling ? 10 : 20,
       mayLook,
       mapsSources: this._mapsSources,
       hangThresholdMillis,
