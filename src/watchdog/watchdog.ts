@@ -64,7 +64,14 @@ export class Watchdog {
   /** The loop has turned in time, or turns again. Starts the worker the first time, when the program is up. */
   beat(): void {
     this.memory.fields[Field.BeatAt] = now();
-    if (!this._started) this._start();
+    if (!this._started) {
+      this._started = true;
+      try {
+        this._start();
+      } catch (error) {
+        this._diag.warn('the watchdog could not be started; blocks are reported without stacks, hangs are not', error);
+      }
+    }
     if (this._worker) this.memory.slots[Slot.Debugged] = this._inspector?.url() === undefined ? 0 : 1;
   }
 
@@ -112,7 +119,6 @@ export class Watchdog {
   }
 
   private _start(): void {
-    this._started = true;
     const reason = whyNotWatch();
     if (reason !== undefined) {
       this._diag.warn(`the watchdog stands aside: ${reason}; blocks are reported without stacks, hangs are not`);
@@ -137,24 +143,20 @@ export class Watchdog {
       hangAction,
       resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
     };
-    try {
-      // Without the application's --import, --require and NODE_OPTIONS, which would start a second SDK in there.
-      const worker = new Worker(WORKER_SOURCE, {
-        eval: true,
-        execArgv: [],
-        env: this._environment(),
-        name: 'event-loop-watchdog',
-        workerData,
-      });
-      worker.on('message', (message: FromWorker) => this._receive(message));
-      worker.on('error', () => {});
-      worker.on('exit', () => this._onWorkerExit(mayLook));
-      worker.unref();
-      this._worker = worker;
-      this._sendResource();
-    } catch (error) {
-      this._diag.warn('the watchdog could not be started; blocks are reported without stacks, hangs are not', error);
-    }
+    // Without the application's --import, --require and NODE_OPTIONS, which would start a second SDK in there.
+    const worker = new Worker(WORKER_SOURCE, {
+      eval: true,
+      execArgv: [],
+      env: this._environment(),
+      name: 'event-loop-watchdog',
+      workerData,
+    });
+    worker.on('message', (message: FromWorker) => this._receive(message));
+    worker.on('error', () => {});
+    worker.on('exit', () => this._onWorkerExit(mayLook));
+    worker.unref();
+    this._worker = worker;
+    this._sendResource();
   }
 
   private _environment(): NodeJS.ProcessEnv {
@@ -181,8 +183,16 @@ export class Watchdog {
     this._mapWaiters.clear();
     this.memory.slots[Slot.SessionOpen] = 0;
     if (this._stopped || ++this._restarts > MAX_RESTARTS) return;
-    this._restartTimer = setTimeout(() => this._spawn(mayLook), FIRST_RESTART_MILLIS * 2 ** (this._restarts - 1));
+    this._restartTimer = setTimeout(() => this._restart(mayLook), FIRST_RESTART_MILLIS * 2 ** (this._restarts - 1));
     this._restartTimer.unref();
+  }
+
+  private _restart(mayLook: boolean): void {
+    try {
+      this._spawn(mayLook);
+    } catch {
+      // No more threads to be had: the rest goes on.
+    }
   }
 
   private _receive(message: FromWorker): void {

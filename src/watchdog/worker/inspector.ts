@@ -56,11 +56,16 @@ export class Inspector {
       this._askedAt = this._now();
       const expression = `globalThis[Symbol.for(${JSON.stringify(LOOK_KEY)})]?.(${this._askedAt},${jobs})`;
       session.post('Runtime.evaluate', { expression, returnByValue: true, silent: true }, (error, answer) => {
-        if (this._session !== session) return;
-        this.leave();
-        const text = answer?.result?.value;
-        if (error || typeof text !== 'string') this._fail(error?.message ?? 'the main thread has no answer');
-        else if (text !== '') onSight(JSON.parse(text));
+        // What is thrown in here, Node.js prints as a warning.
+        try {
+          if (this._session !== session) return;
+          this.leave();
+          const text = answer?.result?.value;
+          if (error || typeof text !== 'string') this._fail(error?.message ?? 'the main thread has no answer');
+          else if (text !== '') onSight(JSON.parse(text));
+        } catch (failure) {
+          this._fail(String(failure));
+        }
       });
     } catch (error) {
       this.leave();
@@ -86,6 +91,6 @@ export class Inspector {
   }
 
   private _fail(reason: string): void {
-    if (++this._failures === MAX_FAILURES) this._onBlind(reason);
+    if (++this._failures === MAX_FAILURES) this._onBlind(`looking at the main thread fails: ${reason}`);
   }
 }
