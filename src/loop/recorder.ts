@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
 import { idleTime, loopCount, now } from './clock.js';
+import { MIN_BUSY_MILLIS } from './delay.js';
 import type { StartUp } from './start-up.js';
 import { Tally, TallyStamp } from './tally.js';
 
@@ -23,6 +24,8 @@ export interface ConnectionUse {
 
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
 export interface RecorderListener {
+  /** An iteration is over and was busy for {@link MIN_BUSY_MILLIS} or more. */
+  onIteration(busyMillis: number): void;
   onBusyIteration(iteration: BusyIteration): void;
   /**
    * `span` is about to end, and can be written to for the last time. Called only where it ran for at least
@@ -33,6 +36,9 @@ export interface RecorderListener {
 
 /** Own time below this is not worth an attribute on every span. */
 export const MIN_TOTAL_MICROS = 1000;
+
+/** From here on somebody wants to know of an iteration; no block threshold is lower. */
+const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
 
 /** The key of `suppressTracing()` in `@opentelemetry/core`; context keys of one name are one, whoever creates them. */
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
@@ -224,6 +230,11 @@ export class SliceRecorder {
     return { endedAt: this._endedAt, busyMicros: this._busyMicros, tallies: this._ranTallies() };
   }
 
+  /** How long the iteration that still runs has been busy, in milliseconds. */
+  runningMillis(): number {
+    return this._busyMicros / 1000 + now() - this._since;
+  }
+
   /** Closes the current iteration as if the loop had turned: at exit. */
   flush(): void {
     if (this._enabled) this._turn(loopCount());
@@ -323,7 +334,7 @@ export class SliceRecorder {
     this._context = undefined;
     this._tally = this.nobody;
     this._depth = 0;
-    if (this._busyMicros >= this._thresholdMicros) this._report();
+    if (this._busyMicros >= NOTED_MICROS) this._note();
     this._clearIteration();
     if (this._startUp?.isOver) this._startUp = undefined;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
@@ -337,15 +348,15 @@ export class SliceRecorder {
     this._iteration = (this._iteration + 1) | 0;
   }
 
-  private _report(): void {
-    let tallies = this._ranTallies();
+  private _note(): void {
     let busyMicros = this._busyMicros;
-    if (this._startUp !== undefined && this.nobody.iteration === this._iteration) {
-      // Loading modules is no block; a span that blocks while the program starts is one.
-      busyMicros -= this.nobody.shareMicros;
-      if (busyMicros < this._thresholdMicros) return;
-      tallies = tallies.filter((tally) => tally !== this.nobody);
-    }
+    // Loading modules is no block; a span that blocks while the program starts is one.
+    const loading = this._startUp !== undefined && this.nobody.iteration === this._iteration;
+    if (loading) busyMicros -= this.nobody.shareMicros;
+    if (busyMicros >= NOTED_MICROS) this._listener.onIteration(busyMicros / 1000);
+    if (busyMicros < this._thresholdMicros) return;
+    let tallies = this._ranTallies();
+    if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
     this._listener.onBusyIteration({ endedAt: this._endedAt, busyMicros, tallies });
   }
 

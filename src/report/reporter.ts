@@ -4,6 +4,7 @@ import type { DiagLogger, Tracer } from '@opentelemetry/api';
 import { blame } from '../block/blame.js';
 import type { ResolvedConfig } from '../config.js';
 import { wallClockOffset } from '../loop/clock.js';
+import { type DelayListener, DelayMeter } from '../loop/delay.js';
 import type { BusyIteration, SliceRecorder } from '../loop/recorder.js';
 import { type Tally, TallyStamp } from '../loop/tally.js';
 import type { LoopListener } from '../loop/watch.js';
@@ -29,13 +30,21 @@ export class Reporter implements LoopListener {
   private readonly _limit: RateLimit;
   private readonly _complained = new Set<string>();
   private _pending: Block[] = [];
+  private readonly _delay: DelayMeter;
 
   constructor(
     private readonly _config: ResolvedConfig,
     private readonly _telemetry: Telemetry,
     private readonly _diag: DiagLogger,
+    delayListener?: DelayListener,
   ) {
+    const record = (waitMillis: number): void => this._telemetry.metrics.recordDelay(waitMillis);
+    this._delay = new DelayMeter(_config.delayIntervalMillis, record, delayListener);
     this._limit = new RateLimit(_config.maxBlocksPerMinute);
+  }
+
+  onIteration(busyMillis: number): void {
+    this._delay.addBusy(busyMillis);
   }
 
   onBusyIteration(iteration: BusyIteration): void {
@@ -63,9 +72,7 @@ export class Reporter implements LoopListener {
   }
 
   onBeat(lateMillis: number): void {
-    this._guard('record the delay', () => {
-      this._telemetry.metrics.recordDelay(lateMillis, this._config.delayIntervalMillis);
-    });
+    this._guard('record the delay', () => this._delay.beat(lateMillis, this.recorder));
     this._deliver();
   }
 
@@ -75,6 +82,7 @@ export class Reporter implements LoopListener {
 
   private _deliver(): void {
     if (this._pending.length === 0) return;
+    this._guard('record the delay', () => this._delay.flush());
     const blocks = this._pending;
     this._pending = [];
     for (const block of blocks) this._guard('report a block', () => this._emit(block));
