@@ -2,10 +2,11 @@
 import type { EventLoopInstrumentationConfig } from './types.js';
 
 type NumberOption = 'blockThresholdMillis' | 'delayIntervalMillis' | 'maxBlocksPerMinute';
+type BooleanOption = 'runtimeMetrics';
 type HookOption = 'blockHook' | 'ignoreBlock';
 
 /** The options with defaults filled in. */
-export type ResolvedConfig = Required<Pick<EventLoopInstrumentationConfig, NumberOption>> &
+export type ResolvedConfig = Required<Pick<EventLoopInstrumentationConfig, NumberOption | BooleanOption>> &
   Pick<EventLoopInstrumentationConfig, HookOption>;
 
 interface NumberRule {
@@ -19,8 +20,12 @@ const NUMBERS: Record<NumberOption, NumberRule> = {
   delayIntervalMillis: { default: 20, min: 1, max: 1_000 },
   maxBlocksPerMinute: { default: 60, min: 0, max: 1_000_000 },
 };
+/** Their defaults. */
+const BOOLEANS: Record<BooleanOption, boolean> = {
+  runtimeMetrics: false,
+};
 const HOOKS: readonly HookOption[] = ['blockHook', 'ignoreBlock'];
-const KNOWN = new Set<string>(['enabled', ...Object.keys(NUMBERS), ...HOOKS]);
+const KNOWN = new Set<string>(['enabled', ...Object.keys(NUMBERS), ...Object.keys(BOOLEANS), ...HOOKS]);
 
 /** The environment variable of an option: `blockThresholdMillis` is `OTEL_EVENT_LOOP_BLOCK_THRESHOLD_MILLIS`. */
 export function environmentName(option: string): string {
@@ -44,6 +49,9 @@ export function resolveConfig(
   const resolved = {} as Record<string, unknown>;
   for (const [option, rule] of Object.entries(NUMBERS)) {
     resolved[option] = resolveNumber(option, rule, given[option], environment, warn);
+  }
+  for (const [option, byDefault] of Object.entries(BOOLEANS)) {
+    resolved[option] = resolveBoolean(option, byDefault, given[option], environment, warn);
   }
   for (const option of HOOKS) {
     const value = given[option];
@@ -74,6 +82,28 @@ function resolveNumber(
   if (value >= rule.min && value <= rule.max) return value;
   warn(`${name} ${expected}, not ${describe(text)}; the default ${rule.default} is used`);
   return rule.default;
+}
+
+function resolveBoolean(
+  option: string,
+  byDefault: boolean,
+  given: unknown,
+  environment: NodeJS.ProcessEnv,
+  warn: (message: string) => void,
+): boolean {
+  if (given !== undefined) {
+    if (typeof given === 'boolean') return given;
+    warn(`option "${option}" must be true or false, not ${describe(given)}; the default ${byDefault} is used`);
+    return byDefault;
+  }
+  const name = environmentName(option);
+  const text = environment[name]?.trim();
+  if (!text) return byDefault;
+  // As the specification of OpenTelemetry has it: in any case.
+  const value = text.toLowerCase();
+  if (value === 'true' || value === 'false') return value === 'true';
+  warn(`${name} must be true or false, not ${describe(text)}; the default ${byDefault} is used`);
+  return byDefault;
 }
 
 function describe(value: unknown): string {

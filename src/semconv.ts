@@ -25,6 +25,12 @@ export const METRIC_DELAY = 'eventloop.delay';
 export const METRIC_BLOCK_DURATION = 'eventloop.block.duration';
 export const METRIC_BLOCK_TIME = 'eventloop.block.time';
 
+// Metrics of the OpenTelemetry conventions (development status, hence copied), only with `runtimeMetrics`.
+export const METRIC_NODEJS_EVENTLOOP_DELAY = 'nodejs.eventloop.delay.'; // min, max, mean, stddev, p50, p90, p99
+export const METRIC_NODEJS_EVENTLOOP_UTILIZATION = 'nodejs.eventloop.utilization';
+export const METRIC_NODEJS_EVENTLOOP_TIME = 'nodejs.eventloop.time';
+export const ATTR_NODEJS_EVENTLOOP_STATE = 'nodejs.eventloop.state';
+
 /** Advice for every histogram, in seconds; the usual alert limits are edges, so that an alert reads an exact count. */
 export const BUCKETS_SECONDS = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];
 

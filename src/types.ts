@@ -42,7 +42,8 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    */
   blockThresholdMillis?: number;
   /**
-   * How often the delay of the loop is measured. Milliseconds, 1 to 1,000.
+   * How often the beat looks at the loop and records the delay. Milliseconds, 1 to 1,000. What is recorded does not
+   * depend on it: one wait for each 5 ms that passed.
    * Environment: `OTEL_EVENT_LOOP_DELAY_INTERVAL_MILLIS`.
    * @default 20
    */
@@ -53,6 +54,12 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    * @default 60
    */
   maxBlocksPerMinute?: number;
+  /**
+   * Also emit the `nodejs.eventloop.*` metrics of the OpenTelemetry conventions, for those who do not run
+   * instrumentation-runtime-node. Environment: `OTEL_EVENT_LOOP_RUNTIME_METRICS` (`true` or `false`).
+   * @default false
+   */
+  runtimeMetrics?: boolean;
   /**
    * Called with each reported block and its block span, before that span ends: to add attributes of your own.
    * Must be synchronous; what it throws becomes one `diag` line.

@@ -9,7 +9,7 @@ function resolve(config: unknown, environment: NodeJS.ProcessEnv = {}) {
   return { resolved, warnings };
 }
 
-const DEFAULTS = { blockThresholdMillis: 50, delayIntervalMillis: 20, maxBlocksPerMinute: 60 };
+const DEFAULTS = { blockThresholdMillis: 50, delayIntervalMillis: 20, maxBlocksPerMinute: 60, runtimeMetrics: false };
 
 describe('resolveConfig', () => {
   it('has defaults', () => {
@@ -55,6 +55,31 @@ describe('resolveConfig', () => {
     expect(resolved).toEqual(DEFAULTS);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain('OTEL_EVENT_LOOP_BLOCK_THRESHOLD_MILLIS');
+  });
+
+  it('takes true and false as booleans, from the environment in any case', () => {
+    expect(resolve({ runtimeMetrics: true }).resolved.runtimeMetrics).toBe(true);
+    for (const [text, value] of [
+      ['true', true],
+      [' TRUE ', true],
+      ['False', false],
+    ] as const) {
+      const environment = { OTEL_EVENT_LOOP_RUNTIME_METRICS: text };
+      expect(resolve({}, environment)).toEqual({ resolved: { ...DEFAULTS, runtimeMetrics: value }, warnings: [] });
+      expect(resolve({ runtimeMetrics: false }, environment).resolved.runtimeMetrics).toBe(false);
+    }
+  });
+
+  it.each([1, 'true', null, [true]])('refuses %s as a boolean', (value) => {
+    const { resolved, warnings } = resolve({ runtimeMetrics: value });
+    expect(resolved).toEqual(DEFAULTS);
+    expect(warnings).toEqual([expect.stringContaining('runtimeMetrics')]);
+  });
+
+  it.each(['1', 'yes', 'on'])('refuses %s as a boolean from the environment', (value) => {
+    const { resolved, warnings } = resolve({}, { OTEL_EVENT_LOOP_RUNTIME_METRICS: value });
+    expect(resolved).toEqual(DEFAULTS);
+    expect(warnings).toEqual([expect.stringContaining('OTEL_EVENT_LOOP_RUNTIME_METRICS')]);
   });
 
   it('takes an empty variable for one that is not set', () => {

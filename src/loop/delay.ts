@@ -101,6 +101,8 @@ export interface RunningIteration {
 /** Gets each stretch of time in which an event would have had to wait. */
 export interface DelayListener {
   addBusy(millis: number): void;
+  /** Called with each beat: time passes. */
+  tick(): void;
 }
 
 /**
@@ -160,6 +162,7 @@ export class DelayMeter {
     const overslept = idled - this._intervalMillis;
     if (overslept > TIMER_ROUNDING_MILLIS && this._started) this.addBusy(overslept);
     this._started = true;
+    this._also?.tick();
     this._sampler.flush();
     this._sampler.flushIdle();
   }
