@@ -12,9 +12,13 @@ export function explicitBucket({ buckets: { boundaries, counts }, count, max }, 
   return [boundaries[index - 1] ?? 0, boundaries[index] ?? Number.POSITIVE_INFINITY];
 }
 
-/** Whether `seen` lies in the bucket, 15 % or 5 ms at its edges. */
+/**
+ * Whether `seen` lies in the bucket, 15 % at its edges, or the 1 ms below which we take no notice and the network has its
+ * share. A bucket without width is the maximum itself: 15 % or 5 ms.
+ */
 export function bucketsAgree(low, high, seen) {
-  return seen >= Math.min(low / 1.15, low - 0.005) && seen <= Math.max(high * 1.15, high + 0.005);
+  const slack = low === high ? 0.005 : 0.001;
+  return seen >= Math.min(low / 1.15, low - slack) && seen <= Math.max(high * 1.15, high + slack);
 }
 
 /** The middle of the exponential bucket that holds the quantile. */

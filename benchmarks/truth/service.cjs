@@ -52,7 +52,7 @@ function repeat(gap, length) {
     setTimeout(() => {
       block(length());
       next();
-    }, due - now());
+    }, Math.max(1, due - now()));
   };
   next();
 }
