@@ -49,10 +49,13 @@ function repeat(gap, length) {
   let due = now();
   const next = () => {
     due = Math.max(due + gap(), now());
-    setTimeout(() => {
-      block(length());
-      next();
-    }, Math.max(1, due - now()));
+    setTimeout(
+      () => {
+        block(length());
+        next();
+      },
+      Math.max(1, due - now()),
+    );
   };
   next();
 }
