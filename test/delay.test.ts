@@ -17,9 +17,9 @@ describe('eventloop.delay', () => {
     const waits = (result.output.waits as number[]).sort((a, b) => a - b);
     // What the machine takes away hits the client as well as the service, at other moments.
     const serviceNoise = Math.min(result.output.waitedOutsideBlocks, 20) / 1000;
-    const clientNoise = Math.min(result.output.slipMillis as number, 20) / 1000 + 0.005;
+    const clientNoise = Math.min(result.output.slipMillis as number, 20) / 1000 + 0.008;
     for (const q of [0.5, 0.9, 0.99, 1]) {
-      // One ping alone is the maximum.
+      // One ping alone is the maximum, and up to 8 ms lie between two.
       const noise = q === 1 ? serviceNoise + clientNoise : serviceNoise;
       const seen = (waits[Math.ceil(q * waits.length) - 1] as number) / 1000;
       const [low, high] = explicitBucket(result.output.explicit, q);
