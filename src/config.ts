@@ -38,6 +38,7 @@ const RULES: Record<RuledOption, Rule> = {
     parse: parseHeaders,
   },
   maxBlocksPerMinute: number({ default: 60, min: 0, max: 1_000_000 }),
+  runtimeMetrics: boolean({ default: false }),
 };
 const HOOKS: readonly HookOption[] = ['blockHook', 'ignoreBlock'];
 const KNOWN = new Set<string>(['enabled', ...Object.keys(RULES), ...HOOKS]);

@@ -3,9 +3,12 @@ import { isMainThread } from 'node:worker_threads';
 import { type MeterProvider, metrics } from '@opentelemetry/api';
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { resolveConfig } from './config.js';
+import { DelayWindow } from './loop/delay-window.js';
+import { EvidenceCollector } from './loop/evidence.js';
 import { LoopWatch } from './loop/watch.js';
 import { LoopMetrics } from './report/metrics.js';
 import { Reporter } from './report/reporter.js';
+import { observeRuntimeMetrics } from './report/runtime-metrics.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
 import { Watchdog } from './watchdog/watchdog.js';
@@ -29,7 +32,11 @@ const owners = globalThis as unknown as Record<symbol, EventLoopInstrumentation 
 export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstrumentationConfig> {
   // Declared, not initialised: the base constructor calls enable() before this class's fields would be set.
   declare private _watch: LoopWatch | undefined;
+  declare private _evidence: EvidenceCollector | undefined;
   declare private _loopMetrics: LoopMetrics | undefined;
+  /** Only with `runtimeMetrics`. */
+  declare private _delayWindow: DelayWindow | undefined;
+  declare private _stopRuntimeMetrics: (() => void) | undefined;
   declare private _meterProviderIsChosen: boolean | undefined;
 
   constructor(config: EventLoopInstrumentationConfig = {}) {
@@ -52,12 +59,16 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     owners[OWNER_KEY] = this;
 
     const config = resolveConfig(this.getConfig(), process.env, (message) => this._diag.warn(message));
-    const reporter = new Reporter(config, this._telemetry(), this._diag);
+    this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog = config.watchdog && isMainThread ? new Watchdog(config, this._diag, () => watch.look()) : undefined;
+    const evidence = new EvidenceCollector(() => watchdog?.lateMillis);
+    const reporter = new Reporter(config, this._telemetry(), this._diag, evidence, this._delayWindow);
     const watch = new LoopWatch(config, reporter, watchdog, this._diag);
     reporter.watch = watch;
     reporter.witness = watchdog;
     this._watch = watch;
+    this._evidence = evidence;
+    evidence.start();
     watch.start();
   }
 
@@ -66,6 +77,11 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     super.disable();
     this._watch?.stop();
     this._watch = undefined;
+    this._evidence?.stop();
+    this._evidence = undefined;
+    this._delayWindow = undefined;
+    this._stopRuntimeMetrics?.();
+    this._stopRuntimeMetrics = undefined;
     if (owners[OWNER_KEY] === this) owners[OWNER_KEY] = undefined;
   }
 
@@ -78,6 +94,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   /** The base class calls this up to three times, once even before the constructor is through. */
   protected override _updateMetricInstruments(): void {
     this._loopMetrics = undefined;
+    this._stopRuntimeMetrics?.();
+    this._stopRuntimeMetrics = undefined;
   }
 
   private _telemetry(): ConstructorParameters<typeof Reporter>[1] {
@@ -100,6 +118,9 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     if (this._loopMetrics === undefined) {
       if (!this._meterProviderIsChosen) super.setMeterProvider(metrics.getMeterProvider());
       this._loopMetrics = new LoopMetrics(this.meter);
+    }
+    if (this._delayWindow !== undefined) {
+      this._stopRuntimeMetrics ??= observeRuntimeMetrics(this.meter, this._delayWindow);
     }
     return this._loopMetrics;
   }

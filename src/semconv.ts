@@ -20,6 +20,10 @@ export const ATTR_BLOCK_SPAN_NAMES = 'eventloop.block.span_names';
 export const ATTR_BLOCK_SPAN_DURATIONS = 'eventloop.block.span_durations';
 export const ATTR_BLOCK_SUPPRESSED = 'eventloop.block.suppressed';
 
+/** `cpu`, `wait`, `gc` or `host`; also on `eventloop.block.duration`. */
+export const ATTR_BLOCK_CAUSE = 'eventloop.block.cause';
+export const ATTR_BLOCK_CPU_TIME = 'eventloop.block.cpu_time';
+export const ATTR_BLOCK_GC_TIME = 'eventloop.block.gc_time';
 export const ATTR_BLOCK_STACK_ACCURACY = 'eventloop.block.stack_accuracy';
 
 // The hang span and its log event; both also say `code.*`.
@@ -41,6 +45,12 @@ export const ATTR_CODE_STACKTRACE = 'code.stacktrace';
 export const METRIC_DELAY = 'eventloop.delay';
 export const METRIC_BLOCK_DURATION = 'eventloop.block.duration';
 export const METRIC_BLOCK_TIME = 'eventloop.block.time';
+
+// Metrics of the OpenTelemetry conventions (development status, hence copied), only with `runtimeMetrics`.
+export const METRIC_NODEJS_EVENTLOOP_DELAY = 'nodejs.eventloop.delay.'; // min, max, mean, stddev, p50, p90, p99
+export const METRIC_NODEJS_EVENTLOOP_UTILIZATION = 'nodejs.eventloop.utilization';
+export const METRIC_NODEJS_EVENTLOOP_TIME = 'nodejs.eventloop.time';
+export const ATTR_NODEJS_EVENTLOOP_STATE = 'nodejs.eventloop.state';
 
 /** Advice for every histogram, in seconds; the usual alert limits are edges, so that an alert reads an exact count. */
 export const BUCKETS_SECONDS = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];

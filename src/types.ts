@@ -12,6 +12,12 @@ export interface BlockShare {
   readonly durationMillis: number;
 }
 
+/**
+ * Why the loop was blocked: the thread computed (`cpu`), waited for something that is not the loop's (`wait`), collected
+ * garbage (`gc`), or was given no core, or stopped as a whole (`host`).
+ */
+export type BlockCause = 'cpu' | 'wait' | 'gc' | 'host';
+
 /** A frame of a call stack. */
 export interface StackFrame {
   /** The frame as V8 prints it, without the leading `at`. */
@@ -60,6 +66,12 @@ export interface Block {
   readonly shares: readonly BlockShare[];
   /** Where in the code most of it was seen; undefined where the watchdog did not see it, or nothing that is certain. */
   readonly location: CodeLocation | undefined;
+  /** What took most of it; undefined where that is not certain, and in `ignoreBlock`, which is asked sooner. */
+  readonly cause: BlockCause | undefined;
+  /** Time of this thread on a core, in milliseconds; undefined where the platform does not tell, and in `ignoreBlock`. */
+  readonly cpuMillis: number | undefined;
+  /** Time of garbage collection, in milliseconds; undefined in `ignoreBlock`. */
+  readonly gcMillis: number | undefined;
 }
 
 /** Options of {@link EventLoopInstrumentation}. All are JSON except the two hooks. */
@@ -71,7 +83,8 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    */
   blockThresholdMillis?: number;
   /**
-   * How often the delay of the loop is measured. Milliseconds, 1 to 1,000.
+   * How often the beat looks at the loop and records the delay. Milliseconds, 1 to 1,000. What is recorded does not
+   * depend on it: one wait for each 5 ms that passed.
    * Environment: `OTEL_EVENT_LOOP_DELAY_INTERVAL_MILLIS`.
    * @default 20
    */
@@ -120,6 +133,12 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    * @default 'exact'
    */
   attribution?: 'exact' | 'sampled';
+  /**
+   * Also emit the `nodejs.eventloop.*` metrics of the OpenTelemetry conventions, for those who do not run
+   * instrumentation-runtime-node. Environment: `OTEL_EVENT_LOOP_RUNTIME_METRICS` (`true` or `false`).
+   * @default false
+   */
+  runtimeMetrics?: boolean;
   /**
    * Called with each reported block and its block span, before that span ends: to add attributes of your own.
    * Must be synchronous; what it throws becomes one `diag` line.

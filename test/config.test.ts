@@ -17,6 +17,7 @@ const DEFAULTS = {
   hangThresholdMillis: 2000,
   hangAction: 'report',
   maxBlocksPerMinute: 60,
+  runtimeMetrics: false,
 };
 
 describe('resolveConfig', () => {
@@ -81,6 +82,31 @@ describe('resolveConfig', () => {
       expect(resolved).toEqual(DEFAULTS);
       expect(warnings).toHaveLength(1);
     }
+  });
+
+  it('takes true and false as booleans, from the environment in any case', () => {
+    expect(resolve({ runtimeMetrics: true }).resolved.runtimeMetrics).toBe(true);
+    for (const [text, value] of [
+      ['true', true],
+      [' TRUE ', true],
+      ['False', false],
+    ] as const) {
+      const environment = { OTEL_EVENT_LOOP_RUNTIME_METRICS: text };
+      expect(resolve({}, environment)).toEqual({ resolved: { ...DEFAULTS, runtimeMetrics: value }, warnings: [] });
+      expect(resolve({ runtimeMetrics: false }, environment).resolved.runtimeMetrics).toBe(false);
+    }
+  });
+
+  it.each([1, 'true', null, [true]])('refuses %s as a boolean', (value) => {
+    const { resolved, warnings } = resolve({ runtimeMetrics: value });
+    expect(resolved).toEqual(DEFAULTS);
+    expect(warnings).toEqual([expect.stringContaining('runtimeMetrics')]);
+  });
+
+  it.each(['1', 'yes', 'on'])('refuses %s as a boolean from the environment', (value) => {
+    const { resolved, warnings } = resolve({}, { OTEL_EVENT_LOOP_RUNTIME_METRICS: value });
+    expect(resolved).toEqual(DEFAULTS);
+    expect(warnings).toEqual([expect.stringContaining('OTEL_EVENT_LOOP_RUNTIME_METRICS')]);
   });
 
   it('takes an empty variable for one that is not set', () => {

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parser as traceQl } from '@grafana/lezer-traceql';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 import { DataPointType, MeterProvider, type MetricData } from '@opentelemetry/sdk-metrics';
+import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { EventLoopInstrumentation } from '../src/index.js';
 import * as semconv from '../src/semconv.js';
 
 const REPOSITORY = resolve(import.meta.dirname, '..');

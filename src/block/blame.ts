@@ -39,6 +39,9 @@ export function blame(
     blamed: alone.length > 0 ? alone : blameTogether(shares, thresholdMillis),
     shares,
     location,
+    cause: undefined,
+    cpuMillis: undefined,
+    gcMillis: undefined,
   };
 }
 

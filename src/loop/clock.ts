@@ -34,6 +34,9 @@ export function idleTime(): number {
   return nodeTiming.idleTime;
 }
 
+/** Milliseconds that the loop was active and idle since it started, and the active share; Node's own count of them. */
+export const eventLoopUtilization = performance.eventLoopUtilization.bind(performance);
+
 /**
  * What to add to a value of {@link now} to get milliseconds since the Unix epoch. Read again for each report:
  * `performance.timeOrigin` does not follow when the wall clock is set.

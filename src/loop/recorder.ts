@@ -2,6 +2,7 @@
 import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
 import { Field, type SharedMemory, Slot } from '../watchdog/memory.js';
 import { idleTime, loopCount, now } from './clock.js';
+import { MIN_BUSY_MILLIS } from './delay.js';
 import type { StartUp } from './start-up.js';
 import { Tally, TallyStamp } from './tally.js';
 
@@ -26,6 +27,8 @@ export interface ConnectionUse {
 
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
 export interface RecorderListener {
+  /** An iteration is over and was busy for {@link MIN_BUSY_MILLIS} or more. */
+  onIteration(busyMillis: number): void;
   onBusyIteration(iteration: BusyIteration): void;
   /**
    * `span` is about to end, and can be written to for the last time. Called only where it ran for at least
@@ -36,6 +39,9 @@ export interface RecorderListener {
 
 /** Own time below this is not worth an attribute on every span. */
 export const MIN_TOTAL_MICROS = 1000;
+
+/** From here on somebody wants to know of an iteration; no block threshold is lower. */
+const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
 
 /** The key of `suppressTracing()` in `@opentelemetry/core`; context keys of one name are one, whoever creates them. */
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
@@ -266,6 +272,11 @@ export class SliceRecorder {
     };
   }
 
+  /** How long the iteration that still runs has been busy, in milliseconds. */
+  runningMillis(): number {
+    return this._busyMicros / 1000 + now() - this._since;
+  }
+
   /** Closes the current iteration as if the loop had turned: at exit. */
   flush(): void {
     if (this._enabled) this._turn(loopCount());
@@ -382,7 +393,7 @@ export class SliceRecorder {
     this._tally = this.nobody;
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     this._depth = 0;
-    if (this._busyMicros >= this._thresholdMicros) this._report(endedCount);
+    if (this._busyMicros >= NOTED_MICROS) this._note(endedCount);
     this._clearIteration();
     if (this._startUp?.isOver) this._startUp = undefined;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
@@ -396,15 +407,15 @@ export class SliceRecorder {
     this._iteration = (this._iteration + 1) | 0;
   }
 
-  private _report(endedCount: number): void {
-    let tallies = this._ranTallies();
+  private _note(endedCount: number): void {
     let busyMicros = this._busyMicros;
-    if (this._startUp !== undefined && this.nobody.iteration === this._iteration) {
-      // Loading modules is no block; a span that blocks while the program starts is one.
-      busyMicros -= this.nobody.shareMicros;
-      if (busyMicros < this._thresholdMicros) return;
-      tallies = tallies.filter((tally) => tally !== this.nobody);
-    }
+    // Loading modules is no block; a span that blocks while the program starts is one.
+    const loading = this._startUp !== undefined && this.nobody.iteration === this._iteration;
+    if (loading) busyMicros -= this.nobody.shareMicros;
+    if (busyMicros >= NOTED_MICROS) this._listener.onIteration(busyMicros / 1000);
+    if (busyMicros < this._thresholdMicros) return;
+    let tallies = this._ranTallies();
+    if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
     this._listener.onBusyIteration({ loopCount: endedCount, endedAt: this._endedAt, busyMicros, tallies });
   }
 

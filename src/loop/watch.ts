@@ -50,6 +50,11 @@ export class LoopWatch {
     return this._recorder ?? this._sampler;
   }
 
+  /** Undefined where blocks are found by samples. */
+  get recorder(): SliceRecorder | undefined {
+    return this._recorder;
+  }
+
   start(): void {
     const startUp = StartUp.now();
     if (!this._startRecorder(startUp)) this._startSampler(startUp !== undefined);

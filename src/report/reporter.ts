@@ -2,12 +2,15 @@
 import { channel } from 'node:diagnostics_channel';
 import type { DiagLogger, Tracer } from '@opentelemetry/api';
 import { blame } from '../block/blame.js';
+import { causeOf } from '../block/cause.js';
 import { locate, type Probe } from '../block/location.js';
 import type { ResolvedConfig } from '../config.js';
-import { wallClockOffset } from '../loop/clock.js';
+import { now, wallClockOffset } from '../loop/clock.js';
+import { type DelayListener, DelayMeter } from '../loop/delay.js';
+import type { EvidenceCollector, LateEvidence } from '../loop/evidence.js';
 import type { BusyIteration } from '../loop/recorder.js';
 import { type Tally, TallyStamp } from '../loop/tally.js';
-import type { Attribution, LoopListener } from '../loop/watch.js';
+import type { LoopListener, LoopWatch } from '../loop/watch.js';
 import { CHANNEL_BLOCK } from '../semconv.js';
 import type { Block, CodeLocation, StackFrame } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
@@ -29,6 +32,16 @@ export interface Witness {
   mapToSources(frames: readonly StackFrame[], onMapped: (frames: readonly StackFrame[]) => void): void;
 }
 
+/** A block that waits for a beat to be reported. */
+interface PendingBlock {
+  readonly block: Block;
+  readonly evidence: LateEvidence;
+  readonly notedAt: number;
+}
+
+/** So long after a block its garbage collections are told, and the watchdog has noticed that it was late. Milliseconds. */
+const EVIDENCE_MILLIS = 10;
+
 /** A block waits so long for its stack to be mapped to the sources, then it goes out as it is. Milliseconds. */
 const MAX_MAPPING_MILLIS = 1_000;
 
@@ -39,20 +52,29 @@ const blockChannel = channel(CHANNEL_BLOCK);
 
 /** A block in, telemetry out. Never throws: it is called inside async hooks, where that would end the process. */
 export class Reporter implements LoopListener {
-  watch: { readonly attribution: Attribution | undefined } | undefined;
+  watch: Pick<LoopWatch, 'attribution' | 'recorder'> | undefined;
   witness: Witness | undefined;
   private readonly _limit: RateLimit;
   private readonly _complained = new Set<string>();
-  private _pending: Block[] = [];
+  private _pending: PendingBlock[] = [];
   /** Blocks whose stacks are being mapped. */
   private readonly _mapping = new Set<Block>();
+  private readonly _delay: DelayMeter;
 
   constructor(
     private readonly _config: ResolvedConfig,
     private readonly _telemetry: Telemetry,
     private readonly _diag: DiagLogger,
+    private readonly _evidence: EvidenceCollector,
+    delayListener?: DelayListener,
   ) {
+    const record = (waitMillis: number): void => this._telemetry.metrics.recordDelay(waitMillis);
+    this._delay = new DelayMeter(_config.delayIntervalMillis, record, delayListener);
     this._limit = new RateLimit(_config.maxBlocksPerMinute);
+  }
+
+  onIteration(busyMillis: number): void {
+    this._delay.addBusy(busyMillis);
   }
 
   onBusyIteration(iteration: BusyIteration): void {
@@ -66,8 +88,9 @@ export class Reporter implements LoopListener {
         const tally = span && TallyStamp.get(span);
         if (tally) this._guard('write on a span', () => markBlamed(tally));
       }
-      // The rest waits for the next beat, outside of any hook.
-      this._pending.push(block);
+      // The rest waits for a beat, outside of any hook.
+      const evidence = this._evidence.ofBlock(iteration.endedAt, block.durationMillis);
+      this._pending.push({ block, evidence, notedAt: now() });
     });
   }
 
@@ -78,27 +101,32 @@ export class Reporter implements LoopListener {
       if (attribution?.isExact) writeTime(tally, span);
     });
     // A program that ends its last span often shuts the SDK down next, ahead of any beat.
-    this._deliver();
+    this._deliver(Number.POSITIVE_INFINITY);
   }
 
   onBeat(lateMillis: number): void {
-    this._guard('record the delay', () => {
-      this._telemetry.metrics.recordDelay(lateMillis, this._config.delayIntervalMillis);
-    });
-    this._deliver();
+    this._guard('record the delay', () => this._delay.beat(lateMillis, this.watch?.recorder));
+    this._deliver(now() - EVIDENCE_MILLIS);
+    this._evidence.beat();
   }
 
   onExit(): void {
-    this._deliver();
+    this._deliver(Number.POSITIVE_INFINITY);
     for (const block of this._mapping) this._emit(block);
     this._mapping.clear();
   }
 
-  private _deliver(): void {
+  /** Reports what was noted up to `notedUntil`. */
+  private _deliver(notedUntil: number): void {
     if (this._pending.length === 0) return;
-    const blocks = this._pending;
-    this._pending = [];
-    for (const block of blocks) {
+    this._guard('record the delay', () => this._delay.flush());
+    const due = this._pending.filter(({ notedAt }) => notedAt <= notedUntil);
+    if (due.length === 0) return;
+    this._pending = this._pending.filter(({ notedAt }) => notedAt > notedUntil);
+    for (const pending of due) {
+      const evidence = pending.evidence();
+      const { cpuMillis, gcMillis } = evidence;
+      const block = { ...pending.block, cause: causeOf(evidence), cpuMillis, gcMillis };
       if (block.location && this.witness?.mapsSources) this._mapAndEmit(block, block.location, this.witness);
       else this._emit(block);
     }

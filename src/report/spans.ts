@@ -37,6 +37,9 @@ export function blockAttributes(block: Block, suppressed: number): Attributes {
     [semconv.ATTR_BLOCK_THRESHOLD]: block.thresholdMillis / 1000,
     [semconv.ATTR_BLOCK_SPAN_NAMES]: listed.map((share) => share.name),
     [semconv.ATTR_BLOCK_SPAN_DURATIONS]: listed.map((share) => share.durationMillis / 1000),
+    ...(block.cause && { [semconv.ATTR_BLOCK_CAUSE]: block.cause }),
+    ...(block.cpuMillis !== undefined && { [semconv.ATTR_BLOCK_CPU_TIME]: block.cpuMillis / 1000 }),
+    ...(block.gcMillis !== undefined && { [semconv.ATTR_BLOCK_GC_TIME]: block.gcMillis / 1000 }),
     ...(block.location && codeAttributes(block.location)),
   };
   if (suppressed > 0) attributes[semconv.ATTR_BLOCK_SUPPRESSED] = suppressed;

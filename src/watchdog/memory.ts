@@ -29,8 +29,10 @@ export const Field = {
   BeatAt: 0,
   /** Main → worker: ticket of the span that runs now; 0 = none. */
   Running: 1,
+  /** Worker → main: by how much its own thread was late so far, all in all. */
+  WorkerLateMillis: 2,
 } as const;
-const FIELDS = 2;
+const FIELDS = 3;
 
 /** One entry of the ring: ticket, lengths, ids, name. */
 const ENTRY_BYTES = 256;

@@ -75,6 +75,11 @@ export class Watchdog {
     if (this._worker) this.memory.slots[Slot.Debugged] = this._inspector?.url() === undefined ? 0 : 1;
   }
 
+  /** By how much the worker was late so far, in milliseconds; undefined where none watches. */
+  get lateMillis(): number | undefined {
+    return this._worker && this.memory.fields[Field.WorkerLateMillis];
+  }
+
   /** What was seen of the iteration `count`; older sights are forgotten. */
   takeProbes(count: number): Probe[] {
     if (this._probes.length === 0) return this._probes;

@@ -6,6 +6,8 @@ import type { Inspector } from './inspector.js';
 
 /** While a session is open, or the loop is late: how soon we notice that we are to stop. Milliseconds. */
 const ALERT_MILLIS = 10;
+/** Less than this is nothing but the rounding of timers. Milliseconds. */
+const LATE_MILLIS = 3;
 /** We were woken so much too late ourselves: it is the machine, and the main thread gets a chance to beat first. */
 const OVERSLEPT_MILLIS = 20;
 /** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
@@ -56,7 +58,10 @@ export class Lookout {
       return;
     }
     const time = this._now();
-    const overslept = time - this._wakeAt > OVERSLEPT_MILLIS;
+    const lateMillis = time - this._wakeAt;
+    if (lateMillis > LATE_MILLIS)
+      fields[Field.WorkerLateMillis] = (fields[Field.WorkerLateMillis] as number) + lateMillis;
+    const overslept = lateMillis > OVERSLEPT_MILLIS;
     const beatAt = fields[Field.BeatAt] as number;
     if (beatAt !== this._beatAt) this._startOver(beatAt, time);
     else this._silentMillis += Math.min(time, this._wakeAt + OVERSLEPT_MILLIS) - this._wokenAt;

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BlockCause } from '../types.js';
+
+/** Where the time of a block went, as far as that is known. Milliseconds. */
+export interface Evidence {
+  readonly durationMillis: number;
+  /** Of the blocked thread on a core; undefined where that cannot be had. */
+  readonly cpuMillis: number | undefined;
+  /** Of the blocked thread, ready to run but without a core; undefined where the operating system does not tell. */
+  readonly queuedMillis: number | undefined;
+  /** In which the garbage collector stopped the thread. */
+  readonly gcMillis: number;
+  /** By which the watchdog's thread was late as well: the whole process was stopped. Undefined without a watchdog. */
+  readonly bothLateMillis: number | undefined;
+}
+
+/** A cause has to account for this part of a block; where none does, none is given. */
+const MAJORITY = 0.5;
+
+/**
+ * Why the thread was blocked: what took most of the time.
+ *
+ * | evidence                                                                    | cause  |
+ * |-----------------------------------------------------------------------------|--------|
+ * | most of it ready to run without a core, or stopped along with the watchdog  | `host` |
+ * | most of it in garbage collection                                            | `gc`   |
+ * | most of it on a core otherwise                                              | `cpu`  |
+ * | most of it neither on a core nor waiting for one                            | `wait` |
+ * | none of these, or the thread's CPU time is not known                        | none   |
+ * | neither on a core nor waiting for one, and no watchdog tells "stopped" apart | none   |
+ */
+export function causeOf(evidence: Evidence): BlockCause | undefined {
+  const { durationMillis, cpuMillis, gcMillis, bothLateMillis } = evidence;
+  const queuedMillis = evidence.queuedMillis ?? 0;
+  const enough = durationMillis * MAJORITY;
+  if (gcMillis >= enough) return 'gc';
+  if (cpuMillis === undefined) return undefined;
+  const asleepMillis = Math.max(durationMillis - cpuMillis - queuedMillis, 0);
+  const stoppedMillis = Math.min(bothLateMillis ?? 0, asleepMillis);
+  if (queuedMillis + stoppedMillis >= enough) return 'host';
+  if (cpuMillis - gcMillis >= enough) return 'cpu';
+  if (bothLateMillis !== undefined && asleepMillis - stoppedMillis >= enough) return 'wait';
+  return undefined;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Evidence } from '../block/cause.js';
+import { idleTime, now } from './clock.js';
+import { GcPauses } from './gc.js';
+import { type ThreadTime, threadTimeReader } from './thread-time.js';
+
+/** The beat is itself part of an iteration that may turn out to be a block. */
+const SLACK_MILLIS = 1;
+
+/** What is known of a block when it is over; asked for later, because garbage collections are told a tick late. */
+export type LateEvidence = () => Evidence;
+
+/** How things stood at a beat. */
+interface Standing {
+  readonly at: number;
+  readonly idleTime: number;
+  readonly threadTime: ThreadTime | undefined;
+  readonly watchdogLateMillis: number | undefined;
+}
+
+/** A block is told about when the loop has turned, and a beat may come in between. */
+const KEPT_STANDINGS = 4;
+
+/** Collects, from beat to beat, why the loop may be blocked. */
+export class EvidenceCollector {
+  private readonly _read = threadTimeReader();
+  private readonly _gc = new GcPauses();
+  /** The latest last. */
+  private readonly _standings: Standing[] = [];
+
+  /** @param _watchdogLateMillis by how much the watchdog's thread was late so far; undefined where there is none. */
+  constructor(private readonly _watchdogLateMillis: () => number | undefined) {}
+
+  start(): void {
+    this._gc.start();
+    this.beat();
+  }
+
+  stop(): void {
+    this._gc.stop();
+  }
+
+  /** The loop has turned: what comes is measured from here. */
+  beat(): void {
+    this._standings.push(this._now());
+    if (this._standings.length > KEPT_STANDINGS) this._standings.shift();
+  }
+
+  /** A block of `durationMillis` is over, which ended at `endedAt` on the clock of `now()`. */
+  ofBlock(endedAt: number, durationMillis: number): LateEvidence {
+    const startedAt = endedAt - durationMillis;
+    const first = this._standings[0] as Standing;
+    const standing = this._standings.findLast(({ at }) => at <= startedAt + SLACK_MILLIS) ?? first;
+    const present = this._now();
+    const before = standing.threadTime;
+    const after = present.threadTime;
+    // What else ran since the beat is taken to have used a core.
+    const busyMillis = present.at - standing.at - (present.idleTime - standing.idleTime);
+    const otherMillis = Math.max(busyMillis - durationMillis, 0);
+    let cpuMillis: number | undefined;
+    let queuedMillis: number | undefined;
+    if (before && after) {
+      cpuMillis = clamp(after.cpuMillis - before.cpuMillis - otherMillis, durationMillis);
+      if (before.queuedMillis !== undefined && after.queuedMillis !== undefined) {
+        queuedMillis = clamp(after.queuedMillis - before.queuedMillis, durationMillis - cpuMillis);
+      }
+    }
+    return () => ({
+      durationMillis,
+      cpuMillis,
+      queuedMillis,
+      gcMillis: clamp(this._gc.millisBetween(endedAt - durationMillis, endedAt), durationMillis),
+      bothLateMillis: difference(this._watchdogLateMillis(), standing.watchdogLateMillis),
+    });
+  }
+
+  private _now(): Standing {
+    return {
+      at: now(),
+      idleTime: idleTime(),
+      threadTime: this._read(),
+      watchdogLateMillis: this._watchdogLateMillis(),
+    };
+  }
+}
+
+function difference(later: number | undefined, sooner: number | undefined): number | undefined {
+  return later === undefined || sooner === undefined ? undefined : later - sooner;
+}
+
+function clamp(millis: number, most: number): number {
+  return Math.min(Math.max(millis, 0), most);
+}
