@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A hello-world server with OpenTelemetry: one HTTP span, one inner span and 20 awaits a request.
-// MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package. Answers `cpu` messages with its CPU time so far.
+// MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package; MODE=sampled: without its hooks. Answers `cpu` messages with its CPU time so far.
 import { createRequire } from 'node:module';
 import { trace } from '@opentelemetry/api';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
@@ -10,6 +10,7 @@ import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-lo
 
 const instrumentations = [new HttpInstrumentation()];
 if (process.env.MODE === 'event-loop') instrumentations.push(new EventLoopInstrumentation());
+if (process.env.MODE === 'sampled') instrumentations.push(new EventLoopInstrumentation({ attribution: 'sampled' }));
 
 const discard = {
   export: (_spans, done) => done({ code: 0 }),
