@@ -43,7 +43,9 @@ export class EvidenceCollector {
   /** The loop has turned: what comes is measured from here. */
   beat(): void {
     this._standings.push(this._now());
-    if (this._standings.length > KEPT_STANDINGS) this._standings.shift();
+    if (this._standings.length <= KEPT_STANDINGS) return;
+    this._standings.shift();
+    this._gc.forgetBefore((this._standings[0] as Standing).at);
   }
 
   /** A block of `durationMillis` is over, which ended at `endedAt` on the clock of `now()`. */

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { PerformanceObserver } from 'node:perf_hooks';
 
-/** Pauses that are remembered; a block is over and reported long before so many have come. */
-const MAX_PAUSES = 1_000;
+/** Pauses that are remembered; a block is over and reported long before so many have come, but for a storm of them. */
+const MAX_PAUSES = 10_000;
+
+interface Pause {
+  readonly startTime: number;
+  readonly duration: number;
+}
 
 /** Remembers when the garbage collector stopped this thread. Its entries arrive one tick after the block. */
 export class GcPauses {
-  private _pauses: { readonly startTime: number; readonly duration: number }[] = [];
+  private _pauses: Pause[] = [];
   private readonly _observer = new PerformanceObserver((list) => {
-    this._pauses.push(...list.getEntries());
+    // Not the entries themselves: each has accessors of its own, 2 kB in all.
+    for (const { startTime, duration } of list.getEntries()) this._pauses.push({ startTime, duration });
     if (this._pauses.length > MAX_PAUSES) this._pauses = this._pauses.slice(-MAX_PAUSES / 2);
   });
 
@@ -19,6 +25,12 @@ export class GcPauses {
   stop(): void {
     this._observer.disconnect();
     this._pauses = [];
+  }
+
+  /** Forgets what ended before `time`. */
+  forgetBefore(time: number): void {
+    if (this._pauses.length > 0)
+      this._pauses = this._pauses.filter((pause) => pause.startTime + pause.duration >= time);
   }
 
   /** How much of the time from `start` to `end`, on the clock of `performance.now()`, was garbage collection. */
