@@ -61,7 +61,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const config = resolveConfig(this.getConfig(), process.env, (message) => this._diag.warn(message));
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog = config.watchdog && isMainThread ? new Watchdog(config, this._diag, () => watch.look()) : undefined;
-    const evidence = new EvidenceCollector(() => watchdog?.lateMillis);
+    const evidence = new EvidenceCollector(watchdog);
     const reporter = new Reporter(config, this._telemetry(), this._diag, evidence, this._delayWindow);
     const watch = new LoopWatch(config, reporter, watchdog, this._diag);
     reporter.watch = watch;

@@ -33,11 +33,12 @@ export function causeOf(evidence: Evidence): BlockCause | undefined {
   const { durationMillis, cpuMillis, gcMillis, bothLateMillis } = evidence;
   const queuedMillis = evidence.queuedMillis ?? 0;
   const enough = durationMillis * MAJORITY;
-  if (gcMillis >= enough) return 'gc';
-  if (cpuMillis === undefined) return undefined;
+  if (cpuMillis === undefined) return gcMillis >= enough ? 'gc' : undefined;
   const asleepMillis = Math.max(durationMillis - cpuMillis - queuedMillis, 0);
   const stoppedMillis = Math.min(bothLateMillis ?? 0, asleepMillis);
+  // Ahead of the collector, which may be what was going on when the process was stopped.
   if (queuedMillis + stoppedMillis >= enough) return 'host';
+  if (gcMillis >= enough) return 'gc';
   if (cpuMillis - gcMillis >= enough) return 'cpu';
   if (bothLateMillis !== undefined && asleepMillis - stoppedMillis >= enough) return 'wait';
   return undefined;

@@ -7,8 +7,23 @@ import { type ThreadTime, threadTimeReader } from './thread-time.js';
 /** The beat is itself part of an iteration that may turn out to be a block. */
 const SLACK_MILLIS = 1;
 
-/** What is known of a block when it is over; asked for later, because garbage collections are told a tick late. */
-export type LateEvidence = () => Evidence;
+/** What is known of a block; asked for some time after it, because much is told late. */
+export interface LateEvidence {
+  /** Whether everything is in. */
+  isComplete(): boolean;
+  get(): Evidence;
+}
+
+/** Another thread that should be in time, whatever happens to this one. */
+export interface OtherThread {
+  /** By how much it was late so far, in milliseconds; undefined where there is none. */
+  readonly lateMillis: number | undefined;
+  /** Until when that is known. */
+  readonly lateUntil: number;
+}
+
+/** So long after a block its garbage collections are told. Milliseconds. */
+const GC_TOLD_MILLIS = 10;
 
 /** How things stood at a beat. */
 interface Standing {
@@ -28,8 +43,7 @@ export class EvidenceCollector {
   /** The latest last. */
   private readonly _standings: Standing[] = [];
 
-  /** @param _watchdogLateMillis by how much the watchdog's thread was late so far; undefined where there is none. */
-  constructor(private readonly _watchdogLateMillis: () => number | undefined) {}
+  constructor(private readonly _otherThread: OtherThread | undefined) {}
 
   start(): void {
     this._gc.start();
@@ -67,13 +81,20 @@ export class EvidenceCollector {
         queuedMillis = clamp(after.queuedMillis - before.queuedMillis, durationMillis - cpuMillis);
       }
     }
-    return () => ({
-      durationMillis,
-      cpuMillis,
-      queuedMillis,
-      gcMillis: clamp(this._gc.millisBetween(endedAt - durationMillis, endedAt), durationMillis),
-      bothLateMillis: difference(this._watchdogLateMillis(), standing.watchdogLateMillis),
-    });
+    const isOtherKnown = (): boolean => (this._otherThread?.lateUntil ?? 0) > endedAt;
+    return {
+      isComplete: () =>
+        now() - present.at >= GC_TOLD_MILLIS && (isOtherKnown() || this._otherThread?.lateMillis === undefined),
+      get: () => ({
+        durationMillis,
+        cpuMillis,
+        queuedMillis,
+        gcMillis: clamp(this._gc.millisBetween(endedAt - durationMillis, endedAt), durationMillis),
+        bothLateMillis: isOtherKnown()
+          ? difference(this._otherThread?.lateMillis, standing.watchdogLateMillis)
+          : undefined,
+      }),
+    };
   }
 
   private _now(): Standing {
@@ -81,7 +102,7 @@ export class EvidenceCollector {
       at: now(),
       idleTime: idleTime(),
       threadTime: this._read(),
-      watchdogLateMillis: this._watchdogLateMillis(),
+      watchdogLateMillis: this._otherThread?.lateMillis,
     };
   }
 }

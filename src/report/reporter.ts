@@ -39,8 +39,8 @@ interface PendingBlock {
   readonly notedAt: number;
 }
 
-/** So long after a block its garbage collections are told, and the watchdog has noticed that it was late. Milliseconds. */
-const EVIDENCE_MILLIS = 10;
+/** A block waits so long for the evidence of its cause, then it goes out with what there is. Milliseconds. */
+const MAX_EVIDENCE_MILLIS = 80;
 
 /** A block waits so long for its stack to be mapped to the sources, then it goes out as it is. Milliseconds. */
 const MAX_MAPPING_MILLIS = 1_000;
@@ -101,30 +101,29 @@ export class Reporter implements LoopListener {
       if (attribution?.isExact) writeTime(tally, span);
     });
     // A program that ends its last span often shuts the SDK down next, ahead of any beat.
-    this._deliver(Number.POSITIVE_INFINITY);
+    this._deliver(() => true);
   }
 
   onBeat(lateMillis: number): void {
     this._guard('record the delay', () => this._delay.beat(lateMillis, this.watch?.recorder));
-    this._deliver(now() - EVIDENCE_MILLIS);
+    this._deliver(({ evidence, notedAt }) => evidence.isComplete() || now() - notedAt > MAX_EVIDENCE_MILLIS);
     this._evidence.beat();
   }
 
   onExit(): void {
-    this._deliver(Number.POSITIVE_INFINITY);
+    this._deliver(() => true);
     for (const block of this._mapping) this._emit(block);
     this._mapping.clear();
   }
 
-  /** Reports what was noted up to `notedUntil`. */
-  private _deliver(notedUntil: number): void {
+  private _deliver(isDue: (pending: PendingBlock) => boolean): void {
     if (this._pending.length === 0) return;
     this._guard('record the delay', () => this._delay.flush());
-    const due = this._pending.filter(({ notedAt }) => notedAt <= notedUntil);
+    const due = this._pending.filter(isDue);
     if (due.length === 0) return;
-    this._pending = this._pending.filter(({ notedAt }) => notedAt > notedUntil);
+    this._pending = this._pending.filter((pending) => !due.includes(pending));
     for (const pending of due) {
-      const evidence = pending.evidence();
+      const evidence = pending.evidence.get();
       const { cpuMillis, gcMillis } = evidence;
       const block = { ...pending.block, cause: causeOf(evidence), cpuMillis, gcMillis };
       if (block.location && this.witness?.mapsSources) this._mapAndEmit(block, block.location, this.witness);

@@ -31,8 +31,10 @@ export const Field = {
   Running: 1,
   /** Worker → main: by how much its own thread was late so far, all in all. */
   WorkerLateMillis: 2,
+  /** Worker → main: when it last woke; what it was late by until then is in the sum. */
+  WorkerWokeAt: 3,
 } as const;
-const FIELDS = 3;
+const FIELDS = 4;
 
 /** One entry of the ring: ticket, lengths, ids, name. */
 const ENTRY_BYTES = 256;

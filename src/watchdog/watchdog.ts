@@ -80,6 +80,11 @@ export class Watchdog {
     return this._worker && this.memory.fields[Field.WorkerLateMillis];
   }
 
+  /** Until when {@link lateMillis} is complete: the worker has to wake before it knows that it is late. */
+  get lateUntil(): number {
+    return this.memory.fields[Field.WorkerWokeAt] as number;
+  }
+
   /** What was seen of the iteration `count`; older sights are forgotten. */
   takeProbes(count: number): Probe[] {
     if (this._probes.length === 0) return this._probes;

@@ -61,6 +61,7 @@ export class Lookout {
     const lateMillis = time - this._wakeAt;
     if (lateMillis > LATE_MILLIS)
       fields[Field.WorkerLateMillis] = (fields[Field.WorkerLateMillis] as number) + lateMillis;
+    fields[Field.WorkerWokeAt] = time;
     const overslept = lateMillis > OVERSLEPT_MILLIS;
     const beatAt = fields[Field.BeatAt] as number;
     if (beatAt !== this._beatAt) this._startOver(beatAt, time);
