@@ -116,7 +116,9 @@ export class Lookout {
       sight: this._inspector.waitsFor(time) > STUCK_MILLIS ? undefined : this._lastSight,
       running: this._memory.runningSpan(),
     });
-    if (this._data.hangAction === 'abort') report.then(abort, abort);
+    // An unhandled rejection in this thread, while a look is under way, has been seen to abort the whole process.
+    const next = this._data.hangAction === 'abort' ? abort : (): void => {};
+    report.then(next, next);
   }
 }
 
