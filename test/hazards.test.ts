@@ -150,8 +150,7 @@ describe('short programs', () => {
 
   it('takes loading modules for no block', async () => {
     const result = await run('modules are loaded');
-    expect(result.blockSpans).toEqual([]);
-    expect(result.output.logs).toEqual([]);
+    expect(result.blocksOfOwnMaking).toEqual([]);
   });
 });
 

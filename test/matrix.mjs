@@ -18,7 +18,10 @@ import {
 
 /** Its client process needs a core of its own for half a minute: in `npm test` only. */
 const ONCE = ['delay.test.ts'];
-const ONCE_PER_NODE = ['cause.test.ts', 'safety.test.ts', 'watchdog.test.ts'];
+/** What has nothing to do with the line of OpenTelemetry, and on this Node.js runs in `npm test`. */
+const ONCE_PER_NODE = ['cause.test.ts', 'random.test.ts', 'safety.test.ts', 'watchdog.test.ts'];
+/** Its exporters differ between the lines, and nothing else in it does. */
+const ONCE_PER_LINE = ['hang.test.ts'];
 const OWN_MAJOR = Number(process.versions.node.split('.')[0]);
 
 const legs = chosenLegs(process.argv.slice(2));
@@ -66,10 +69,11 @@ function filesWithFixtures() {
     .filter((file) => /\/(?:run-fixture|service)\.js'/.test(readFileSync(join(import.meta.dirname, file), 'utf8')));
 }
 
-/** What has nothing to do with the line of OpenTelemetry runs in one of them, and on this Node.js in `npm test`. */
 function filesOf({ major, line }) {
-  const repeated = line === 2 && major !== OWN_MAJOR;
-  return testFiles.filter((file) => repeated || !ONCE_PER_NODE.includes(file)).map((file) => `test/${file}`);
+  const left = [];
+  if (line !== 2 || major === OWN_MAJOR) left.push(...ONCE_PER_NODE);
+  if (line !== 2 && major !== NODE_MAJORS.at(-1)) left.push(...ONCE_PER_LINE);
+  return testFiles.filter((file) => !left.includes(file)).map((file) => `test/${file}`);
 }
 
 /** vitest itself runs on this Node.js, the fixtures on the leg's. */

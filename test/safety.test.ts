@@ -8,7 +8,8 @@ const run = (name: string, options: RunOptions = {}): Promise<ScenarioResult> =>
 const functionOf = (result: ScenarioResult): unknown => result.blockSpans[0]?.attributes['code.function.name'];
 
 describe('the program ends as it would without the watchdog', () => {
-  const REPEATS = 2;
+  /** What the machine delays once it hardly delays again. */
+  const ATTEMPTS = 3;
   const exits = { 'process.exit': { code: 7 }, throw: { code: 1 }, SIGTERM: { signal: 'SIGTERM' }, end: { code: 0 } };
   const cases = ['idle', 'blocked', 'hanging', 'looked at'].flatMap((moment) =>
     Object.entries(exits).map(([end, exit]) => [end, moment, exit] as const),
@@ -31,9 +32,10 @@ describe('the program ends as it would without the watchdog', () => {
       expect(stderr).not.toMatch('debugger');
       return Date.now() - Number(stdout.trim());
     };
-    const withIt: number[] = [];
-    for (let i = 0; i < REPEATS; i++) withIt.push(await endedAfter('on'));
-    expect(Math.min(...withIt)).toBeLessThan((await endedAfter('off')) + 100);
+    const allowed = (await endedAfter('off')) + 100;
+    let millis = await endedAfter('on');
+    for (let i = 1; i < ATTEMPTS && millis >= allowed; i++) millis = Math.min(millis, await endedAfter('on'));
+    expect(millis).toBeLessThan(allowed);
   });
 });
 

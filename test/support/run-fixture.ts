@@ -112,7 +112,28 @@ export class ScenarioResult {
   }
 
   get blockSpans(): FixtureSpan[] {
+    return this._allBlockSpans.filter((span) => !this._isOfTheMachine(span));
+  }
+
+  /** Log events of {@link blockSpans}. */
+  get blockLogs(): FixtureLog[] {
+    const parents = this.blockSpans.map(({ parentSpanId }) => parentSpanId);
+    return this.output.logs.filter(({ spanId }) => parents.includes(spanId));
+  }
+
+  /** Where nothing is to block: whatever the machine cannot have done. */
+  get blocksOfOwnMaking(): FixtureSpan[] {
+    return this._allBlockSpans.filter(({ attributes }) => attributes['eventloop.block.cause'] !== 'host');
+  }
+
+  private get _allBlockSpans(): FixtureSpan[] {
     return this.output.spans.filter((span) => span.name === 'event loop blocked');
+  }
+
+  /** Such a block is reported rightly, but is not what a scenario is about. */
+  private _isOfTheMachine({ startTime, endTime, attributes }: FixtureSpan): boolean {
+    const ranMeanwhile = this.output.blocks.some((piece) => piece.startTime < endTime && piece.endTime > startTime);
+    return attributes['eventloop.block.cause'] === 'host' && this.output.blocks.length > 0 && !ranMeanwhile;
   }
 
   get blamedNames(): string[] {
