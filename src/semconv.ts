@@ -8,6 +8,13 @@ export const ATTR_BLOCK_COUNT = 'eventloop.block.count';
 export const ATTR_BLOCK_DURATION = 'eventloop.block.duration';
 export const ATTR_BLOCK_MAX_DURATION = 'eventloop.block.max_duration';
 
+// Attributes of a stalled span.
+export const ATTR_STALLED = 'eventloop.stalled';
+export const ATTR_STALL_COUNT = 'eventloop.stall.count';
+export const ATTR_STALL_DURATION = 'eventloop.stall.duration';
+/** `true` where the wait was in the kernel, ahead of the span itself, and was that long at the most. */
+export const ATTR_STALL_UPPER_BOUND = 'eventloop.stall.upper_bound';
+
 // Attribute of every recording span that ran code.
 export const ATTR_TIME = 'eventloop.time';
 

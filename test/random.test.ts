@@ -27,3 +27,11 @@ it.each([1, 2, 3])(
     expect(result.output.diagLines).toEqual([]);
   },
 );
+
+it('adds up, over all spans and what ran under none, to what Node.js says that the loop was busy', async () => {
+  const result = await runScenario('busy-time.cjs', '');
+  const seconds = result.appSpans.reduce((sum, { attributes }) => sum + (attributes['eventloop.time'] as number), 0);
+  const truth = (result.output.active as number) - result.measured('nobody');
+  expect(truth).toBeGreaterThan(1_000);
+  expect(Math.abs(seconds * 1000 - truth) / truth).toBeLessThan(0.03);
+});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
 import { Field, type SharedMemory, Slot } from '../watchdog/memory.js';
+import { CatchUp, type CatchUpListener } from './catch-up.js';
 import { idleTime, loopCount, now } from './clock.js';
 import { MIN_BUSY_MILLIS } from './delay.js';
 import type { StartUp } from './start-up.js';
@@ -13,6 +14,8 @@ export interface BusyIteration {
   /** When it ended, on the clock of {@link now}. */
   readonly endedAt: number;
   readonly busyMicros: number;
+  /** How long the loop had been catching up on earlier blocks when it began; 0 where there were none. */
+  readonly startMicros: number;
   /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
   readonly tallies: readonly Tally[];
 }
@@ -26,13 +29,15 @@ export interface ConnectionUse {
 }
 
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
-export interface RecorderListener {
+export interface RecorderListener extends CatchUpListener {
   /** An iteration is over and was busy for {@link MIN_BUSY_MILLIS} or more. */
   onIteration(busyMillis: number): void;
   onBusyIteration(iteration: BusyIteration): void;
+  /** An iteration that still runs is a block already, and a span that waited for it is about to end. */
+  onBlockSoFar(iteration: BusyIteration): void;
   /**
    * `span` is about to end, and can be written to for the last time. Called only where it ran for at least
-   * {@link MIN_TOTAL_MICROS}.
+   * {@link MIN_TOTAL_MICROS}, or in a block or behind one.
    */
   onSpanEnding(tally: Tally, span: Span): void;
 }
@@ -97,6 +102,8 @@ export class SliceRecorder {
   private readonly _outerContexts: (Context | undefined)[] = [];
   private _depth = 0;
 
+  private readonly _catchUp: CatchUp;
+
   private _endMarked = false;
   private readonly _endOfJobs = (): void => {
     this._endMarked = false;
@@ -135,6 +142,7 @@ export class SliceRecorder {
     private readonly _memory: SharedMemory | undefined,
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
+    this._catchUp = new CatchUp(_listener);
     this._slots = _memory?.slots ?? new Int32Array(Slot.Jobs + 1);
   }
 
@@ -237,7 +245,11 @@ export class SliceRecorder {
       this._charge(time);
       this._since = time;
     }
-    if (tally.totalMicros >= MIN_TOTAL_MICROS) this._listener.onSpanEnding(tally, span);
+    const behind = this._catchUp.micros + this._busyMicros >= this._thresholdMicros;
+    if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
+    if (behind || tally.totalMicros >= MIN_TOTAL_MICROS || tally.stall !== undefined) {
+      this._listener.onSpanEnding(tally, span);
+    }
   }
 
   /**
@@ -268,6 +280,7 @@ export class SliceRecorder {
       loopCount: this._loopCount,
       endedAt: this._endedAt,
       busyMicros: this._busyMicros,
+      startMicros: this._catchUp.micros,
       tallies: this._ranTallies(),
     };
   }
@@ -280,6 +293,12 @@ export class SliceRecorder {
   /** Closes the current iteration as if the loop had turned: at exit. */
   flush(): void {
     if (this._enabled) this._turn(loopCount());
+  }
+
+  /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */
+  private _tellBehind(tally: Tally): void {
+    if (tally.behindMicros >= this._thresholdMicros) this._listener.onBlockSoFar(this.snapshot());
+    this._catchUp.see(tally);
   }
 
   /**
@@ -350,6 +369,7 @@ export class SliceRecorder {
     } else {
       tally.iteration = this._iteration;
       tally.shareMicros = micros;
+      tally.behindMicros = this._busyMicros;
       this._tallies[this._tallyCount++] = tally;
     }
     tally.totalMicros += micros;
@@ -393,7 +413,10 @@ export class SliceRecorder {
     this._tally = this.nobody;
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     this._depth = 0;
-    if (this._busyMicros >= NOTED_MICROS) this._note(endedCount);
+    const isBlock = this._busyMicros >= NOTED_MICROS && this._note(endedCount);
+    if (isBlock || this._catchUp.micros !== 0) {
+      this._catchUp.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
+    }
     this._clearIteration();
     if (this._startUp?.isOver) this._startUp = undefined;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
@@ -407,16 +430,19 @@ export class SliceRecorder {
     this._iteration = (this._iteration + 1) | 0;
   }
 
-  private _note(endedCount: number): void {
+  /** @returns whether it was a block. */
+  private _note(endedCount: number): boolean {
     let busyMicros = this._busyMicros;
     // Loading modules is no block; a span that blocks while the program starts is one.
     const loading = this._startUp !== undefined && this.nobody.iteration === this._iteration;
     if (loading) busyMicros -= this.nobody.shareMicros;
     if (busyMicros >= NOTED_MICROS) this._listener.onIteration(busyMicros / 1000);
-    if (busyMicros < this._thresholdMicros) return;
+    if (busyMicros < this._thresholdMicros) return false;
     let tallies = this._ranTallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
-    this._listener.onBusyIteration({ loopCount: endedCount, endedAt: this._endedAt, busyMicros, tallies });
+    const startMicros = this._catchUp.micros;
+    this._listener.onBusyIteration({ loopCount: endedCount, endedAt: this._endedAt, busyMicros, startMicros, tallies });
+    return true;
   }
 
   private _ranTallies(): Tally[] {

@@ -96,7 +96,7 @@ export class Sampler {
   /** The block so far, for a span that ends inside it. */
   snapshot(): BusyIteration {
     const busyMicros = this._tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
-    return { loopCount: this._lookCount, endedAt: now(), busyMicros, tallies: [...this._tallies] };
+    return { loopCount: this._lookCount, endedAt: now(), busyMicros, startMicros: 0, tallies: [...this._tallies] };
   }
 
   private _report(blockMillis: number, endedAt: number): void {
@@ -106,7 +106,8 @@ export class Sampler {
     this._fitTo(blockMillis);
     const busyMicros = Math.round(blockMillis * 1000);
     if (this._isStarting && this._tallies.every(({ span }) => span === undefined)) return;
-    this._listener.onBusyIteration({ loopCount: this._lookCount, endedAt, busyMicros, tallies: [...this._tallies] });
+    const tallies = [...this._tallies];
+    this._listener.onBusyIteration({ loopCount: this._lookCount, endedAt, busyMicros, startMicros: 0, tallies });
   }
 
   /** The first look stands for all that was before it since the beat, also for what was idle time. */

@@ -10,6 +10,18 @@ export interface BlameRecord {
   iteration: number;
 }
 
+/** What a span had to wait for while others blocked the loop. Microseconds. */
+export interface StallRecord {
+  count: number;
+  sumMicros: number;
+  isUpperBound: boolean;
+  /** The catch-up in which it last ran, and until when it did. */
+  stretch: number;
+  ranUntil: number;
+  /** Blocks that it waited for and is not yet linked to. */
+  unlinked: object[];
+}
+
 /** Older than any. */
 const NO_TICKET = -(2 ** 30);
 
@@ -26,10 +38,14 @@ export class Tally {
   shareMicros = 0;
   /** The iteration that {@link shareMicros} belongs to. */
   iteration = -1;
+  /** How long that iteration had been busy already when this first ran in it. */
+  behindMicros = 0;
   /** Under which the watchdog knows the span; see `SharedMemory#publish`. */
   ticket = NO_TICKET;
   /** Made when the span is first blamed. */
   blame: BlameRecord | undefined = undefined;
+  /** Made when the span first runs in a block or in the catch-up behind it. */
+  stall: StallRecord | undefined = undefined;
 
   /** `span` is undefined for the one tally of everything that ran under no span. */
   constructor(readonly span: Span | undefined) {}

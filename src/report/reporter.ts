@@ -8,15 +8,17 @@ import type { ResolvedConfig } from '../config.js';
 import { now, wallClockOffset } from '../loop/clock.js';
 import { type DelayListener, DelayMeter } from '../loop/delay.js';
 import type { EvidenceCollector, LateEvidence } from '../loop/evidence.js';
-import type { BusyIteration } from '../loop/recorder.js';
+import { type BusyIteration, MIN_TOTAL_MICROS } from '../loop/recorder.js';
 import { type Tally, TallyStamp } from '../loop/tally.js';
 import type { LoopListener, LoopWatch } from '../loop/watch.js';
 import { CHANNEL_BLOCK } from '../semconv.js';
 import type { Block, CodeLocation, StackFrame } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
 import type { LoopMetrics } from './metrics.js';
+import { OpenBlock } from './open-block.js';
 import { RateLimit } from './rate-limit.js';
-import { blockAttributes, emitBlockSpan, markBlamed, writeTime } from './spans.js';
+import { blockAttributes, markBlamed, writeTime } from './spans.js';
+import { Stalls } from './stalls.js';
 
 /** What the reporter writes to; its members are read anew each time, since the SDK hands them over late. */
 export interface Telemetry {
@@ -34,7 +36,7 @@ export interface Witness {
 
 /** A block that waits for a beat to be reported. */
 interface PendingBlock {
-  readonly block: Block;
+  readonly open: OpenBlock;
   readonly evidence: LateEvidence;
   readonly notedAt: number;
 }
@@ -58,7 +60,10 @@ export class Reporter implements LoopListener {
   private readonly _complained = new Set<string>();
   private _pending: PendingBlock[] = [];
   /** Blocks whose stacks are being mapped. */
-  private readonly _mapping = new Set<Block>();
+  private readonly _mapping = new Set<OpenBlock>();
+  /** The block that still runs, where a span that waited for it has ended already. */
+  private _running: OpenBlock | undefined;
+  private readonly _stalls: Stalls;
   private readonly _delay: DelayMeter;
 
   constructor(
@@ -71,6 +76,7 @@ export class Reporter implements LoopListener {
     const record = (waitMillis: number): void => this._telemetry.metrics.recordDelay(waitMillis);
     this._delay = new DelayMeter(_config.delayIntervalMillis, record, delayListener);
     this._limit = new RateLimit(_config.maxBlocksPerMinute);
+    this._stalls = new Stalls(_config.blockThresholdMillis * 1000);
   }
 
   onIteration(busyMillis: number): void {
@@ -80,7 +86,11 @@ export class Reporter implements LoopListener {
   onBusyIteration(iteration: BusyIteration): void {
     this._guard('report a block', () => {
       const block = this._toBlock(iteration, locate(this.witness?.takeProbes(iteration.loopCount) ?? []));
-      if (this._isIgnored(block)) return;
+      const running = this._running;
+      this._running = undefined;
+      if (running === undefined && this._isIgnored(block)) return;
+      const open = running ?? this._open(block, iteration);
+      open.block = block;
       // At once: the span may end before the next beat.
       // A shared block found by samples is no evidence against anybody.
       const blamed = block.shared && !this.watch?.attribution?.isExact ? [] : block.blamed;
@@ -90,15 +100,32 @@ export class Reporter implements LoopListener {
       }
       // The rest waits for a beat, outside of any hook.
       const evidence = this._evidence.ofBlock(iteration.endedAt, block.durationMillis);
-      this._pending.push({ block, evidence, notedAt: now() });
+      this._pending.push({ open, evidence, notedAt: now() });
     });
+  }
+
+  onBlockSoFar(iteration: BusyIteration): void {
+    if (this._running !== undefined) return;
+    this._guard('report a block', () => {
+      const block = this._toBlock(iteration);
+      if (!this._isIgnored(block)) this._running = this._open(block, iteration);
+    });
+  }
+
+  onRanBehind(tally: Tally, ranAt: number, ranUntil: number): void {
+    this._guard('find stalled spans', () => this._stalls.onRanBehind(tally, ranAt, ranUntil));
+  }
+
+  onCaughtUp(): void {
+    this._stalls.onCaughtUp();
   }
 
   onSpanEnding(tally: Tally, span: NonNullable<Tally['span']>): void {
     this._guard('write on a span', () => {
       const attribution = this.watch?.attribution;
       if (attribution?.isBlocking(tally) && !this._isIgnored(this._toBlock(attribution.snapshot()))) markBlamed(tally);
-      if (attribution?.isExact) writeTime(tally, span);
+      if (attribution?.isExact && tally.totalMicros >= MIN_TOTAL_MICROS) writeTime(tally, span);
+      this._stalls.mark(tally);
     });
     // A program that ends its last span often shuts the SDK down next, ahead of any beat.
     this._deliver(() => true);
@@ -106,14 +133,26 @@ export class Reporter implements LoopListener {
 
   onBeat(lateMillis: number): void {
     this._guard('record the delay', () => this._delay.beat(lateMillis, this.watch?.recorder));
+    this._markStalled();
     this._deliver(({ evidence, notedAt }) => evidence.isComplete() || now() - notedAt > MAX_EVIDENCE_MILLIS);
     this._evidence.beat();
   }
 
   onExit(): void {
+    this._markStalled();
     this._deliver(() => true);
-    for (const block of this._mapping) this._emit(block);
+    for (const open of this._mapping) this._emit(open);
     this._mapping.clear();
+  }
+
+  private _markStalled(): void {
+    this._guard('write on a span', () => this._stalls.markAll());
+  }
+
+  private _open(block: Block, { startMicros }: BusyIteration): OpenBlock {
+    const open = new OpenBlock(block, startMicros, this._telemetry, this._limit);
+    if (this.watch?.attribution?.isExact) this._stalls.addBlock(open);
+    return open;
   }
 
   private _deliver(isDue: (pending: PendingBlock) => boolean): void {
@@ -122,39 +161,42 @@ export class Reporter implements LoopListener {
     const due = this._pending.filter(isDue);
     if (due.length === 0) return;
     this._pending = this._pending.filter((pending) => !due.includes(pending));
-    for (const pending of due) {
-      const evidence = pending.evidence.get();
+    for (const { open, evidence: late } of due) {
+      const evidence = late.get();
       const { cpuMillis, gcMillis } = evidence;
-      const block = { ...pending.block, cause: causeOf(evidence), cpuMillis, gcMillis };
-      if (block.location && this.witness?.mapsSources) this._mapAndEmit(block, block.location, this.witness);
-      else this._emit(block);
+      open.block = { ...open.block, cause: causeOf(evidence), cpuMillis, gcMillis };
+      const { location } = open.block;
+      if (location && this.witness?.mapsSources) this._mapAndEmit(open, location, this.witness);
+      else this._emit(open);
     }
   }
 
-  private _mapAndEmit(block: Block, location: CodeLocation, witness: Witness): void {
+  private _mapAndEmit(open: OpenBlock, location: CodeLocation, witness: Witness): void {
     const emit = (stack: readonly StackFrame[]): void => {
       const frame = stack[0] ?? location.frame;
-      if (this._mapping.delete(block)) this._emit({ ...block, location: { ...location, frame, stack } });
+      open.block = { ...open.block, location: { ...location, frame, stack } };
+      if (this._mapping.delete(open)) this._emit(open);
     };
-    this._mapping.add(block);
+    this._mapping.add(open);
     startTimer(() => emit(location.stack), MAX_MAPPING_MILLIS).unref();
     witness.mapToSources(location.stack, emit);
   }
 
-  private _emit(block: Block): void {
-    this._guard('report a block', () => this._report(block));
+  private _emit(open: OpenBlock): void {
+    this._guard('report a block', () => this._report(open));
   }
 
-  private _report(block: Block): void {
-    const { tracer, logger, metrics } = this._telemetry;
+  private _report(open: OpenBlock): void {
+    const { block } = open;
+    const { logger, metrics } = this._telemetry;
     metrics.recordBlock(block);
     if (blockChannel.hasSubscribers) blockChannel.publish(block);
-    const suppressed = this._limit.pass();
-    if (suppressed === undefined) return;
-    const attributes = blockAttributes(block, suppressed);
-    emitBlockSpan(tracer, block, attributes, (span) => {
-      this._guard('run blockHook', () => this._config.blockHook?.(block, span));
-    });
+    const span = open.span();
+    if (span === undefined) return;
+    const attributes = blockAttributes(block, open.suppressed ?? 0);
+    span.setAttributes(attributes);
+    this._guard('run blockHook', () => this._config.blockHook?.(block, span));
+    span.end(block.endTimeMillis);
     emitBlockEvent(logger, block, attributes);
   }
 

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Attributes, ROOT_CONTEXT, type Span, SpanKind, type Tracer, trace } from '@opentelemetry/api';
-import type { Tally } from '../loop/tally.js';
+import {
+  type Attributes,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import type { StallRecord, Tally } from '../loop/tally.js';
 import * as semconv from '../semconv.js';
 import type { Block } from '../types.js';
 import { codeAttributes } from './code.js';
@@ -22,6 +30,17 @@ export function markBlamed(tally: Tally): void {
   span.setAttribute(semconv.ATTR_BLOCK_COUNT, record.count);
   span.setAttribute(semconv.ATTR_BLOCK_DURATION, record.sumMicros / 1e6);
   span.setAttribute(semconv.ATTR_BLOCK_MAX_DURATION, record.maxMicros / 1e6);
+}
+
+/** Writes on a stalled span what it has waited so far, and links it to the block spans that it waited for. */
+export function markStalled(span: Span, stall: StallRecord, blockSpans: readonly SpanContext[]): void {
+  if (!isWritable(span)) return;
+  span.setAttribute(semconv.ATTR_STALLED, true);
+  span.setAttribute(semconv.ATTR_STALL_COUNT, stall.count);
+  span.setAttribute(semconv.ATTR_STALL_DURATION, stall.sumMicros / 1e6);
+  if (stall.isUpperBound) span.setAttribute(semconv.ATTR_STALL_UPPER_BOUND, true);
+  // Newer than the oldest API that fits.
+  if (typeof span.addLink === 'function') for (const context of blockSpans) span.addLink({ context });
 }
 
 /** Writes a span's own synchronous time on it, in the last moment before it ends. */
@@ -47,32 +66,24 @@ export function blockAttributes(block: Block, suppressed: number): Attributes {
 }
 
 /**
- * The block as a span of its own: child of the blamed span, with the exact start and end of the block, and links to the
- * other blamed spans where there are several. `beforeEnd` gets it while it can still be written to.
+ * The block as a span of its own: child of the blamed span, with the exact start of the block, and links to the other
+ * blamed spans where there are several.
  */
-export function emitBlockSpan(
-  tracer: Tracer,
-  block: Block,
-  attributes: Attributes,
-  beforeEnd: (span: Span) => void,
-): void {
+export function startBlockSpan(tracer: Tracer, block: Block): Span {
   const [first, ...others] = block.blamed;
-  const span = tracer.startSpan(
+  return tracer.startSpan(
     semconv.SPAN_BLOCK,
     {
       kind: SpanKind.INTERNAL,
       startTime: block.startTimeMillis,
-      attributes,
       links: others.flatMap((share) => (share.span ? [{ context: share.span.spanContext() }] : [])),
     },
     // Not the context in which the span ran: that one may carry "suppress tracing" or a sampler's hints.
     first?.span ? trace.setSpan(ROOT_CONTEXT, first.span) : ROOT_CONTEXT,
   );
-  beforeEnd(span);
-  span.end(block.endTimeMillis);
 }
 
 /** Spans of other SDKs need not have what the API asks for, and writing to an ended one costs a warning with a stack. */
-function isWritable(span: Span): boolean {
+export function isWritable(span: Span): boolean {
   return typeof span.isRecording === 'function' && span.isRecording() && typeof span.setAttribute === 'function';
 }

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Span, SpanKind } from '@opentelemetry/api';
+import type { Block } from '../types.js';
+
+/** The SDK starts its spans on whole milliseconds, rounded down. */
+const START_ROUNDING_MILLIS = 1;
+
+/**
+ * Whether a span that ran behind a block waited for it.
+ *
+ * - `in flight`: it had started before the block, and what it waited for arrived at the latest while the loop was blocked.
+ * - `at the door`: a request or message (SERVER, CONSUMER) that was taken in only behind the block. It waited in the
+ *   kernel, for as long as the block at the most, and its own span does not show it.
+ * - no: a span of a blamed span's own trace, which is rather work of the same request than work that stood in its way;
+ *   any other span that started behind the block; and one that does not tell when it started.
+ */
+export function waitFor(span: Span, block: Block): 'in flight' | 'at the door' | 'no' {
+  const { traceId } = span.spanContext();
+  if (block.blamed.some((share) => share.span?.spanContext().traceId === traceId)) return 'no';
+  const startTimeMillis = startOf(span);
+  if (startTimeMillis === undefined) return 'no';
+  if (startTimeMillis < block.startTimeMillis - START_ROUNDING_MILLIS) return 'in flight';
+  const { kind } = span as { kind?: unknown };
+  return kind === SpanKind.SERVER || kind === SpanKind.CONSUMER ? 'at the door' : 'no';
+}
+
+/** Not in the API, but every SDK's recording span tells: `[seconds, nanoseconds]` since the Unix epoch. */
+function startOf(span: Span): number | undefined {
+  const startTime = (span as { startTime?: unknown }).startTime;
+  if (!Array.isArray(startTime) || typeof startTime[0] !== 'number' || typeof startTime[1] !== 'number') {
+    return undefined;
+  }
+  return startTime[0] * 1e3 + startTime[1] / 1e6;
+}
