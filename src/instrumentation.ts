@@ -85,6 +85,11 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     if (owners[OWNER_KEY] === this) owners[OWNER_KEY] = undefined;
   }
 
+  /** See {@link allowBlocking}. */
+  _allowBlocking<T>(fn: () => T): T {
+    return this._watch === undefined ? fn() : this._watch.allowBlocking(fn);
+  }
+
   override setMeterProvider(meterProvider: MeterProvider): void {
     // Handed over before the SDK is up, the global one is a no-op; anything else somebody has chosen.
     this._meterProviderIsChosen = meterProvider !== metrics.getMeterProvider();
@@ -124,4 +129,17 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     }
     return this._loopMetrics;
   }
+}
+
+/**
+ * Runs `fn` and returns what it returns. What runs in it synchronously makes no block and no hang, however long it
+ * takes: for code that blocks on purpose, such as a migration ahead of the first request. The time is still in
+ * `eventloop.time` and `eventloop.delay`, which say what is, and other spans that waited for it are not marked.
+ *
+ * Without an EventLoopInstrumentation it only calls `fn`. What `fn` throws is thrown.
+ */
+export function allowBlocking<T>(fn: () => T): T {
+  // The one in charge may be of another version of this package.
+  const owner = owners[OWNER_KEY];
+  return typeof owner?._allowBlocking === 'function' ? owner._allowBlocking(fn) : fn();
 }

@@ -141,6 +141,26 @@ describe('options', () => {
     expect(blockCount(result)).toBe(1);
   });
 
+  it.each(['exact', 'sampled'])('leave out what runs in allowBlocking (attribution: %s)', async (attribution) => {
+    const result = await run('allowBlocking', { env: { OTEL_EVENT_LOOP_ATTRIBUTION: attribution } });
+    expect(result.blamedNames).toEqual(['partly', 'passed on 42']);
+    expect(result.blockSpans).toHaveLength(2);
+    expect(result.output.diagLines).toEqual([]);
+    if (attribution === 'sampled') return;
+    expectDuration(result, millisOf(result.span('partly'), 'eventloop.block.duration'), result.measured('partly'));
+    // Its own time is what it is, and so is the delay.
+    for (const [name, labels] of Object.entries({
+      allowed: ['allowed'],
+      'allowed child': ['allowed child'],
+      partly: ['partly', 'partly allowed'],
+    })) {
+      const measured = labels.reduce((sum, label) => sum + result.measured(label), 0);
+      expectDuration(result, millisOf(result.span(name), 'eventloop.time'), measured);
+    }
+    const delay = result.output.metrics['eventloop.delay']?.points[0]?.value as unknown as { max: number };
+    expect(delay.max).toBeGreaterThan(0.8);
+  });
+
   it('limit block spans and log events, but neither attributes nor metrics', async () => {
     const result = await run('rate limit');
     expect(result.blamedNames).toEqual(['block 1', 'block 2', 'block 3', 'block 4']);

@@ -20,6 +20,12 @@ export interface BusyIteration {
   readonly tallies: readonly Tally[];
 }
 
+/** What ran in an iteration before allowed code did. */
+export interface IterationSetAside {
+  readonly shares: readonly { tally: Tally; shareMicros: number; behindMicros: number }[];
+  readonly busyMicros: number;
+}
+
 /** Whose requests a client connection carries. */
 export interface ConnectionUse {
   /** The context of the last write. */
@@ -86,6 +92,10 @@ export class SliceRecorder {
   private _idleTime = 0;
   private _iteration = 0;
   private _busyMicros = 0;
+  /** Busy time of this iteration that was allowed and makes no block. */
+  private _allowedMicros = 0;
+  /** How deep in allowed code it is. */
+  private _allowing = 0;
   /** Where the last slice that counts ended. */
   private _endedAt = 0;
   private _tallies: (Tally | undefined)[] = [];
@@ -240,11 +250,7 @@ export class SliceRecorder {
     if (!this._enabled) return;
     const tally = TallyStamp.get(span);
     if (tally === undefined) return;
-    if (tally === this._tally) {
-      const time = now();
-      this._charge(time);
-      this._since = time;
-    }
+    if (tally === this._tally) this._chargeNow();
     const behind = this._catchUp.micros + this._busyMicros >= this._thresholdMicros;
     if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
     if (behind || tally.totalMicros >= MIN_TOTAL_MICROS || tally.stall !== undefined) {
@@ -271,7 +277,44 @@ export class SliceRecorder {
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
   isBlocking(tally: Tally): boolean {
-    return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros;
+    return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros && this._allowing === 0;
+  }
+
+  /**
+   * Sets aside what ran so far in this iteration: what runs until {@link endAllowed} makes no block, though it counts as
+   * the span's own time, and as delay.
+   */
+  beginAllowed(): IterationSetAside {
+    this._chargeNow();
+    const shares = this._ranTallies().map((tally) => {
+      const { shareMicros, behindMicros } = tally;
+      return { tally, shareMicros, behindMicros };
+    });
+    const aside = { shares, busyMicros: this._busyMicros };
+    this._allowing++;
+    this._clearIteration();
+    return aside;
+  }
+
+  endAllowed({ shares, busyMicros }: IterationSetAside): void {
+    this._chargeNow();
+    const allowedMicros = this._busyMicros;
+    this._allowing--;
+    this._clearIteration();
+    for (const { tally, shareMicros, behindMicros } of shares) {
+      tally.iteration = this._iteration;
+      tally.shareMicros = shareMicros;
+      tally.behindMicros = behindMicros;
+      this._tallies[this._tallyCount++] = tally;
+    }
+    this._busyMicros = busyMicros;
+    this._allowedMicros += allowedMicros;
+  }
+
+  private _chargeNow(): void {
+    const time = now();
+    this._charge(time);
+    this._since = time;
   }
 
   /** The iteration so far, for a span that ends inside its own block. */
@@ -287,7 +330,7 @@ export class SliceRecorder {
 
   /** How long the iteration that still runs has been busy, in milliseconds. */
   runningMillis(): number {
-    return this._busyMicros / 1000 + now() - this._since;
+    return (this._busyMicros + this._allowedMicros) / 1000 + now() - this._since;
   }
 
   /** Closes the current iteration as if the loop had turned: at exit. */
@@ -297,6 +340,7 @@ export class SliceRecorder {
 
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */
   private _tellBehind(tally: Tally): void {
+    if (this._allowing > 0) return;
     if (tally.behindMicros >= this._thresholdMicros) this._listener.onBlockSoFar(this.snapshot());
     this._catchUp.see(tally);
   }
@@ -413,11 +457,12 @@ export class SliceRecorder {
     this._tally = this.nobody;
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     this._depth = 0;
-    const isBlock = this._busyMicros >= NOTED_MICROS && this._note(endedCount);
+    const isBlock = this._busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
     if (isBlock || this._catchUp.micros !== 0) {
       this._catchUp.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
     }
     this._clearIteration();
+    this._allowedMicros = 0;
     if (this._startUp?.isOver) this._startUp = undefined;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
@@ -436,7 +481,8 @@ export class SliceRecorder {
     // Loading modules is no block; a span that blocks while the program starts is one.
     const loading = this._startUp !== undefined && this.nobody.iteration === this._iteration;
     if (loading) busyMicros -= this.nobody.shareMicros;
-    if (busyMicros >= NOTED_MICROS) this._listener.onIteration(busyMicros / 1000);
+    const allMicros = busyMicros + this._allowedMicros;
+    if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
     if (busyMicros < this._thresholdMicros) return false;
     let tallies = this._ranTallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);

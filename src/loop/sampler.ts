@@ -70,6 +70,16 @@ export class Sampler {
     if (lateMillis < STARTED_MILLIS) this._isStarting = false;
   }
 
+  /** Begins a new period; what ran in the current one was allowed to block. */
+  startOver(): void {
+    this._beatAt = now();
+    this._idleTime = idleTime();
+    this._loopCount = loopCount();
+    this._period = (this._period + 1) | 0;
+    this._tallies.length = 0;
+    this._lastTally = this._nobody;
+  }
+
   /** Closes the current period as if the loop had turned: at exit. */
   flush(): void {
     this.beat(Math.max(now() - this._beatAt - this._intervalMillis, 0));

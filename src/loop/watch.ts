@@ -134,6 +134,20 @@ export class LoopWatch {
     this._sampler?.look();
   }
 
+  /** Runs `fn`, however long it takes, without a block, a look or a hang report. */
+  allowBlocking<T>(fn: () => T): T {
+    const aside = this._recorder?.beginAllowed();
+    this._sampler?.flush();
+    this._watchdog?.pause();
+    try {
+      return fn();
+    } finally {
+      this._watchdog?.resume();
+      if (aside) this._recorder?.endAllowed(aside);
+      this._sampler?.startOver();
+    }
+  }
+
   stop(): void {
     this._watchdog?.stop(false);
     this._takeOff();

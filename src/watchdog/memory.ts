@@ -17,6 +17,8 @@ export const Slot = {
   Jobs: 3,
   /** Worker → main: how many inspector sessions were opened so far. */
   Sessions: 4,
+  /** Main → worker: above 0, what runs is allowed to block; neither look nor report. */
+  Allowed: 5,
 } as const;
 const SLOTS = 6;
 

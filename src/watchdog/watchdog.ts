@@ -75,6 +75,16 @@ export class Watchdog {
     if (this._worker) this.memory.slots[Slot.Debugged] = this._inspector?.url() === undefined ? 0 : 1;
   }
 
+  /** What follows may block: it is neither looked at nor reported as a hang, until {@link resume}. Can be nested. */
+  pause(): void {
+    (this.memory.slots[Slot.Allowed] as number)++;
+  }
+
+  resume(): void {
+    this.memory.fields[Field.BeatAt] = now();
+    (this.memory.slots[Slot.Allowed] as number)--;
+  }
+
   /** By how much the worker was late so far, in milliseconds; undefined where none watches. */
   get lateMillis(): number | undefined {
     return this._worker && this.memory.fields[Field.WorkerLateMillis];

@@ -68,7 +68,7 @@ export class Lookout {
     else this._silentMillis += Math.min(time, this._wakeAt + OVERSLEPT_MILLIS) - this._wokenAt;
     this._wokenAt = time;
 
-    if (Atomics.load(slots, Slot.Debugged) === 1) {
+    if (Atomics.load(slots, Slot.Debugged) === 1 || Atomics.load(slots, Slot.Allowed) > 0) {
       this._sleep(this._data.firstLookMillis);
     } else if (time - beatAt < this._data.firstLookMillis) {
       // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
