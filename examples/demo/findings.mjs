@@ -38,7 +38,8 @@ export function findings({ spans, metrics, logs }) {
         ({ spanId, body }) => spanId === block.blamed.id && body.includes(`${Math.round(block.millis)} ms`),
       )?.body,
     })),
-    bystander: slowestBystander(byTrace, blocks),
+    stalled: spans.filter((span) => isServer(span) && span.attributes['eventloop.stalled']).length,
+    bystander: longestStalled(byTrace, blocks),
   };
 }
 
@@ -81,17 +82,19 @@ function longestByBlamed(blocks) {
   return [...longest.values()];
 }
 
-/** The slowest request in which nothing is blamed, together with the blocks of other traces that fell into it. */
-function slowestBystander(byTrace, blocks) {
+/** The request in which nothing is blamed that waited longest, together with the blocks that it is linked to. */
+function longestStalled(byTrace, blocks) {
   const innocent = [...byTrace.values()].filter(
     (spans) => spans.some(isServer) && !spans.some((span) => span.attributes['eventloop.blocked']),
   );
-  const roots = innocent.map((spans) => spans.find(isServer)).sort((a, b) => b.end - b.start - (a.end - a.start));
-  const root = roots[0];
+  const roots = innocent.map((spans) => spans.find(isServer)).filter((root) => root.attributes['eventloop.stalled']);
+  const [root] = roots.sort((a, b) => stallMillis(b) - stallMillis(a));
   if (!root) return undefined;
-  const meanwhile = blocks.filter(({ span }) => span.start < root.end && span.end > root.start);
-  return meanwhile.length > 0 ? { root, spans: byTrace.get(root.traceId), meanwhile } : undefined;
+  const meanwhile = blocks.filter(({ span }) => root.links.includes(span.id));
+  return { root, millis: stallMillis(root), spans: byTrace.get(root.traceId), meanwhile };
 }
+
+const stallMillis = (span) => span.attributes['eventloop.stall.duration'] * 1000;
 
 /** Upper bounds of percentiles: a histogram tells no more than the bucket that they lie in. */
 function delayOf(point) {

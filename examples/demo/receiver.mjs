@@ -79,6 +79,7 @@ function readSpans(message) {
         start: toMillis(span.startTimeUnixNano),
         end: toMillis(span.endTimeUnixNano),
         attributes: span.attributes ?? {},
+        links: (span.links ?? []).map((link) => link.spanId),
       })),
     ),
   );

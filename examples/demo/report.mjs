@@ -30,15 +30,19 @@ export function printReport({ load, forwarded, ...telemetry }) {
     printTrace(root, message, waterfall(spans, [], WIDTH));
   }
   if (found.bystander) {
-    const { root, spans, meanwhile } = found.bystander;
-    heading('The slowest request that blocked nothing, and what it waited for');
-    printTrace(root, undefined, waterfall(spans, meanwhile, WIDTH));
+    const { root, millis, spans, meanwhile } = found.bystander;
+    heading('The request that waited longest for others');
+    printTrace(
+      root,
+      `waited ${formatMillis(millis)}, some of it before its own span began`,
+      waterfall(spans, meanwhile, WIDTH),
+    );
   }
   printWhereElse(found, forwarded);
   return true;
 }
 
-function printFacts({ requests, blocks, delay }, load) {
+function printFacts({ requests, blocks, stalled, delay }, load) {
   const facts = [
     ['Requests', `${requests} traced${load.failures > 0 ? colors.red(`, ${load.failures} failed`) : ''}`],
     [
@@ -50,6 +54,7 @@ function printFacts({ requests, blocks, delay }, load) {
       `${blocks.count}, together ${formatMillis(blocks.totalMillis)}, longest ${formatMillis(blocks.maxMillis)}`,
     ],
   ];
+  if (stalled > 0) facts.push(['Stalled', `${stalled} requests had to wait for them`]);
   if (delay) {
     const { p50, p99, maxMillis } = delay;
     facts.push([

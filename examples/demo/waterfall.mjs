@@ -19,8 +19,8 @@ export function waterfall(spans, meanwhile, width) {
     ...depthFirst(spans),
     ...meanwhile.map((block) => ({ span: block.span, depth: 0, by: block.names[0] })),
   ];
-  const start = Math.min(...spans.map((span) => span.start));
-  const end = Math.max(...spans.map((span) => span.end));
+  const start = Math.min(...rows.map(({ span }) => span.start));
+  const end = Math.max(...rows.map(({ span }) => span.end));
   const shown = rows.slice(0, MAX_LINES);
 
   const labels = shown.map(({ span, depth, by }) => '  '.repeat(depth) + (by ? `blocked by "${by}"` : span.name));
