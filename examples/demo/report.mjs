@@ -34,7 +34,9 @@ export function printReport({ load, forwarded, ...telemetry }) {
     heading('The request that waited longest for others');
     printTrace(
       root,
-      `waited ${formatMillis(millis)}, some of it before its own span began`,
+      root.attributes['eventloop.stall.upper_bound']
+        ? `waited up to ${formatMillis(millis)} before its own span began`
+        : `waited ${formatMillis(millis)}`,
       waterfall(spans, meanwhile, WIDTH),
     );
   }
