@@ -13,6 +13,9 @@ export const MIN_BUSY_MILLIS = 1;
  */
 export const MAX_WAITS_AT_ONCE = 2_000;
 
+/** Waits of 0 come in one go on each so manieth beat: the beats of an idle process would cost more than all else. */
+const BEATS_PER_IDLE_FLUSH = 10;
+
 /** Multiples of it fall evenly into 0..1, also when only every second or third is looked at: nothing can beat with it. */
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
@@ -115,6 +118,7 @@ export class DelayMeter {
   private _idleTime = idleTime();
   private _loopCount = hasIterationClock() ? loopCount() : 0;
   private _runningMillis = 0;
+  private _beats = 0;
   /** Loading modules is no delay: nothing can arrive yet. */
   private _started = this._idleTime > 0;
 
@@ -164,7 +168,8 @@ export class DelayMeter {
     this._started = true;
     this._also?.tick();
     this._sampler.flush();
-    this._sampler.flushIdle();
+    // At once on the first beats: with the first value the instruments appear.
+    if (++this._beats < BEATS_PER_IDLE_FLUSH || this._beats % BEATS_PER_IDLE_FLUSH === 0) this._sampler.flushIdle();
   }
 
   private _turns(): number {

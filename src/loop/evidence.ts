@@ -36,6 +36,14 @@ interface Standing {
 /** A block is told about when the loop has turned, and a beat may come in between. */
 const KEPT_STANDINGS = 4;
 
+/**
+ * A beat after which the loop has done next to nothing needs no new standing, or the beats of an idle process would cost
+ * more than all else. Milliseconds.
+ */
+const IDLE_BUSY_MILLIS = 2;
+/** But how long both threads were late adds up. Milliseconds. */
+const MAX_STANDING_MILLIS = 100;
+
 /** Collects, from beat to beat, why the loop may be blocked. */
 export class EvidenceCollector {
   private readonly _read = threadTimeReader();
@@ -56,6 +64,11 @@ export class EvidenceCollector {
 
   /** The loop has turned: what comes is measured from here. */
   beat(): void {
+    const last = this._standings.at(-1);
+    if (last !== undefined) {
+      const age = now() - last.at;
+      if (age < MAX_STANDING_MILLIS && age - (idleTime() - last.idleTime) < IDLE_BUSY_MILLIS) return;
+    }
     this._standings.push(this._now());
     if (this._standings.length <= KEPT_STANDINGS) return;
     this._standings.shift();
