@@ -40,6 +40,22 @@ describe('a pooled connection', () => {
   });
 });
 
+describe('a queue for a connection', () => {
+  it('accuses nobody where the question was written under its creator, who may not have asked', async () => {
+    const result = await run('queued connection');
+    expect(result.blamedNames).toEqual(['a']);
+    expectOwnTime(result, 'a');
+    expect(parentsOfBlocks(result)).toEqual([result.span('a').spanId, undefined]);
+    expectDuration(result, durationOf(result.blockSpans[1] as never), result.measured('parse'));
+  });
+
+  it('leaves to its creator what it does after waiting for the answer to another', async () => {
+    const result = await run('woken by the answer to another');
+    expect(result.blamedNames).toEqual(['a']);
+    expectOwnTime(result, 'a');
+  });
+});
+
 describe('time that is nobody’s', () => {
   it('is no block when signals interrupt an idle loop', async () => {
     const result = await run('signals while idle');
@@ -165,6 +181,8 @@ describe.runIf(NODE_MAJOR >= 24)('without AsyncContextFrame (Node.js 24 and up c
     ['attribution.cjs', 'runInAsyncScope of another request', ['a', 'b']],
     ['attribution.cjs', 'parent, child, parent', ['child', 'parent']],
     ['hazards.cjs', 'pooled connection', ['a', 'b']],
+    ['hazards.cjs', 'queued connection', ['a']],
+    ['hazards.cjs', 'woken by the answer to another', ['a']],
     ['hazards.cjs', 'FinalizationRegistry', []],
   ])('%s, %s: blames %s', async (file, scenario, blamed) => {
     expect((await withoutFrame(file, scenario)).blamedNames.sort()).toEqual(blamed);

@@ -28,8 +28,10 @@ export function installHooks(recorder: SliceRecorder): () => void {
     before: () => {
       const resource = executionAsyncResource();
       const context = recorder.contextOf(resource);
-      // The resource of process.nextTick is the only plain object among them.
-      if ((!promisesApart && resource instanceof Promise) || getPrototypeOf(resource) === plainObject) {
+      if (!promisesApart && resource instanceof Promise) {
+        recorder.enterReaction(context);
+      } else if (getPrototypeOf(resource) === plainObject) {
+        // The resource of process.nextTick is the only plain object among them.
         recorder.enterTick(context);
       } else {
         recorder.enterCallback(resource, context);

@@ -103,7 +103,7 @@ export class SliceRecorder {
 
   /**
    * The context that came with a connection's read callback and says nothing about what is read, and the tally to
-   * charge in its place. Lasts for the callback and the ticks and promise jobs that follow it.
+   * charge in its place. Lasts for the callback and the ticks that follow it.
    */
   private _staleContext: Context | undefined;
   private _staleTally: Tally = this.nobody;
@@ -190,21 +190,28 @@ export class SliceRecorder {
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
-    if (this._staleContext !== undefined) this._distrust(undefined, this.nobody);
+    if (this._staleContext !== undefined) this._trust();
     this._enter(context);
     if (context !== undefined) {
       const use = this.connectionUse(resource);
-      if (use !== undefined && use.context !== context) {
-        this._distrust(context, use.shared ? this.nobody : this._lookUp(use.context));
+      // A write in the creator's own context is no evidence: a client library's queue goes on in that, whosever turn it is.
+      if (use !== undefined) {
+        this._distrust(context, use.shared || use.context === context ? this.nobody : this._lookUp(use.context));
       }
     }
   }
 
-  /** A `process.nextTick` callback or promise job begins: no native code can have run since the last one. */
+  /** A `process.nextTick` callback begins: no native code can have run since the last one. */
   enterTick(context: Context | undefined): void {
     this._countJob();
     this._enter(context);
     this._returnedAt = 0;
+  }
+
+  /** The same for a promise job, which runs in the context of who waits for it, whatever connection was read. */
+  enterReaction(context: Context | undefined): void {
+    if (this._staleContext !== undefined) this._trust();
+    this.enterTick(context);
   }
 
   /** A callback returns (async_hooks `after`). */
@@ -224,6 +231,7 @@ export class SliceRecorder {
   /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
     this._countJob();
+    if (this._staleContext !== undefined) this._trust();
     const context = this.activeContext();
     if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     this._returnedAt = 0;
@@ -387,10 +395,16 @@ export class SliceRecorder {
   }
 
   /** From now on time under `context` goes to `instead`. */
-  private _distrust(context: Context | undefined, instead: Tally): void {
+  private _distrust(context: Context, instead: Tally): void {
     this._staleContext = context;
     this._staleTally = instead;
     this._switchTo(this._context, now());
+  }
+
+  /** From now on contexts are what they are. */
+  private _trust(): void {
+    this._staleContext = undefined;
+    this._switchTo(this._context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
 
   /** Adds the current slice, up to `time`, to its tally. */
