@@ -22,7 +22,7 @@ function blameFor(...ran: [span: number, millis: number, parent?: number][]) {
     return tally;
   });
   const busyMicros = tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
-  const block = blame({ loopCount: 1, endedAt: 1_000, startMicros: 0, busyMicros, tallies }, 50, 10_000);
+  const block = blame({ loopCount: 1, endedAt: 1_000, startMicros: 0, startTurn: 0, busyMicros, tallies }, 50, 10_000);
   return { block, blamed: block.blamed.map((share) => share.span?.spanContext().spanId ?? 'nobody') };
 }
 

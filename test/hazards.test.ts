@@ -59,7 +59,7 @@ describe('a queue for a connection', () => {
 describe('time that is nobody’s', () => {
   it('is no block when signals interrupt an idle loop', async () => {
     const result = await run('signals while idle');
-    expect(result.blockSpans).toEqual([]);
+    expect(result.blocksOfOwnMaking).toEqual([]);
     expect(result.blamedNames).toEqual([]);
   });
 
@@ -92,7 +92,7 @@ describe('time that is nobody’s', () => {
 
   it('is idle time between platform tasks, which no hook announces', async () => {
     const result = await run('Atomics.waitAsync');
-    expect(result.blockSpans).toEqual([]);
+    expect(result.blocksOfOwnMaking).toEqual([]);
     const own = millisOf(result.span('waiter'), 'eventloop.time');
     expectDuration(result, own, result.measured('waiter'));
   });

@@ -2,8 +2,8 @@
 import type { Tally } from './tally.js';
 
 /**
- * A poll that waited for so long had nothing to give: the loop has caught up. One that finds events ready at once counts
- * some microseconds of idle time as well, more where the machine is busy.
+ * A poll that waited for so long had nothing to give: nothing is ready any more. One that finds events ready at once
+ * counts some microseconds of idle time as well, more where the machine is busy.
  */
 const IDLE_MILLIS = 0.25;
 
@@ -14,20 +14,26 @@ export interface CatchUpListener {
    *
    * @param ranAt when it ran first in this iteration.
    * @param ranUntil when it had last run.
+   * @param turn the iteration in which it ran, counted from that of the first block.
    */
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number): void;
-  /** The loop has waited in poll again: nothing that runs from now on had to wait for what was before. */
+  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void;
+  /** Nothing that runs from now on had to wait for what was before. */
   onCaughtUp(): void;
 }
 
 /**
- * Follows the loop from a block to the first poll in which it waits again: everything that runs until then had been
- * ready and waiting. libuv accepts about one connection an iteration, so that may take dozens of them. A saturated loop
- * never waits: there it ends once as much has run again as the last block took.
+ * Follows the loop from a block until everything has run that had been ready and waiting for it. The first poll behind
+ * the block gives all events of open connections. But libuv accepts only about one new connection an iteration, whose
+ * request comes with the next, so that may take dozens of them: as long as connections are accepted, and for no longer
+ * than the block took, or on a saturated loop it would never end.
  */
 export class CatchUp {
   /** Busy time since the first block of this stretch began, up to the iteration that runs, in µs; 0: nobody waits. */
   micros = 0;
+  /** Iterations since that of the first block. */
+  turns = 0;
+  /** Whether the iteration that runs has accepted a connection. */
+  hasAccepted = false;
   private _endMicros = 0;
 
   constructor(private readonly _listener: CatchUpListener) {}
@@ -47,9 +53,13 @@ export class CatchUp {
   ): void {
     for (let i = 0; i < count; i++) this.see(tallies[i] as Tally);
     this.micros += busyMicros;
+    this.turns++;
     if (isBlock) this._endMicros = this.micros + busyMicros;
-    if (idleMillis > IDLE_MILLIS || this.micros > this._endMicros) {
+    const mayBeMore = isBlock || (this.hasAccepted && this.micros <= this._endMicros);
+    this.hasAccepted = false;
+    if (!mayBeMore || idleMillis > IDLE_MILLIS) {
       this.micros = 0;
+      this.turns = 0;
       this._listener.onCaughtUp();
     }
   }
@@ -57,6 +67,6 @@ export class CatchUp {
   /** `tally` ran in the iteration that runs, or is just over. */
   see(tally: Tally): void {
     const ranAt = this.micros + tally.behindMicros;
-    if (tally.span !== undefined) this._listener.onRanBehind(tally, ranAt, ranAt + tally.shareMicros);
+    if (tally.span !== undefined) this._listener.onRanBehind(tally, ranAt, ranAt + tally.shareMicros, this.turns);
   }
 }

@@ -16,6 +16,8 @@ export interface BusyIteration {
   readonly busyMicros: number;
   /** How long the loop had been catching up on earlier blocks when it began; 0 where there were none. */
   readonly startMicros: number;
+  /** Iterations since that of the first of them. */
+  readonly startTurn: number;
   /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
   readonly tallies: readonly Tally[];
 }
@@ -190,6 +192,7 @@ export class SliceRecorder {
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
+    if (this._catchUp.micros !== 0 && isListening(resource)) this._catchUp.hasAccepted = true;
     if (this._staleContext !== undefined) this._trust();
     this._enter(context);
     if (context !== undefined) {
@@ -332,6 +335,7 @@ export class SliceRecorder {
       endedAt: this._endedAt,
       busyMicros: this._busyMicros,
       startMicros: this._catchUp.micros,
+      startTurn: this._catchUp.turns,
       tallies: this._ranTallies(),
     };
   }
@@ -500,8 +504,9 @@ export class SliceRecorder {
     if (busyMicros < this._thresholdMicros) return false;
     let tallies = this._ranTallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
-    const startMicros = this._catchUp.micros;
-    this._listener.onBusyIteration({ loopCount: endedCount, endedAt: this._endedAt, busyMicros, startMicros, tallies });
+    const { micros: startMicros, turns: startTurn } = this._catchUp;
+    const endedAt = this._endedAt;
+    this._listener.onBusyIteration({ loopCount: endedCount, endedAt, busyMicros, startMicros, startTurn, tallies });
     return true;
   }
 
@@ -534,6 +539,11 @@ function publishSpan(span: Span | undefined, memory: SharedMemory): number {
   } catch {
     return 0;
   }
+}
+
+/** Whether the callback is that of a server's handle (TCP or pipe): a connection is being accepted. */
+function isListening(resource: object): boolean {
+  return typeof (resource as { onconnection?: unknown }).onconnection === 'function';
 }
 
 function noContext(): undefined {

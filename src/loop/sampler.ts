@@ -106,7 +106,14 @@ export class Sampler {
   /** The block so far, for a span that ends inside it. */
   snapshot(): BusyIteration {
     const busyMicros = this._tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
-    return { loopCount: this._lookCount, endedAt: now(), busyMicros, startMicros: 0, tallies: [...this._tallies] };
+    return {
+      loopCount: this._lookCount,
+      endedAt: now(),
+      busyMicros,
+      startMicros: 0,
+      startTurn: 0,
+      tallies: [...this._tallies],
+    };
   }
 
   private _report(blockMillis: number, endedAt: number): void {
@@ -117,7 +124,8 @@ export class Sampler {
     const busyMicros = Math.round(blockMillis * 1000);
     if (this._isStarting && this._tallies.every(({ span }) => span === undefined)) return;
     const tallies = [...this._tallies];
-    this._listener.onBusyIteration({ loopCount: this._lookCount, endedAt, busyMicros, startMicros: 0, tallies });
+    const loopCount = this._lookCount;
+    this._listener.onBusyIteration({ loopCount, endedAt, busyMicros, startMicros: 0, startTurn: 0, tallies });
   }
 
   /** The first look stands for all that was before it since the beat, also for what was idle time. */

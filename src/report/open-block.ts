@@ -10,10 +10,14 @@ export class OpenBlock {
   private _suppressed: number | undefined;
   private _isDecided = false;
 
-  /** @param startMicros when it began, since the stretch of blocks began that it is one of. */
+  /**
+   * @param startMicros when it began, since the stretch of blocks began that it is one of.
+   * @param turn its iteration, counted from that of the first of them.
+   */
   constructor(
     public block: Block,
     readonly startMicros: number,
+    readonly turn: number,
     private readonly _telemetry: { readonly tracer: Tracer },
     private readonly _limit: RateLimit,
   ) {}

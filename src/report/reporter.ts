@@ -112,8 +112,8 @@ export class Reporter implements LoopListener {
     });
   }
 
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number): void {
-    this._guard('find stalled spans', () => this._stalls.onRanBehind(tally, ranAt, ranUntil));
+  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void {
+    this._guard('find stalled spans', () => this._stalls.onRanBehind(tally, ranAt, ranUntil, turn));
   }
 
   onCaughtUp(): void {
@@ -149,8 +149,8 @@ export class Reporter implements LoopListener {
     this._guard('write on a span', () => this._stalls.markAll());
   }
 
-  private _open(block: Block, { startMicros }: BusyIteration): OpenBlock {
-    const open = new OpenBlock(block, startMicros, this._telemetry, this._limit);
+  private _open(block: Block, { startMicros, startTurn }: BusyIteration): OpenBlock {
+    const open = new OpenBlock(block, startMicros, startTurn, this._telemetry, this._limit);
     if (this.watch?.attribution?.isExact) this._stalls.addBlock(open);
     return open;
   }

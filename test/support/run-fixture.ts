@@ -96,7 +96,7 @@ interface ScenarioOutput {
   readonly spans: FixtureSpan[];
   readonly logs: FixtureLog[];
   readonly metrics: Record<string, FixtureMetric>;
-  readonly blocks: { label: string; millis: number; startTime: number; endTime: number }[];
+  readonly blocks: { label: string; asked: number; millis: number; startTime: number; endTime: number }[];
   readonly diagLines: string[];
   /** How long the process stood ready without a core, outside of its blocks, in ms. */
   readonly waitedOutsideBlocks: number;
@@ -123,7 +123,15 @@ export class ScenarioResult {
 
   /** Where nothing is to block: whatever the machine cannot have done. */
   get blocksOfOwnMaking(): FixtureSpan[] {
-    return this._allBlockSpans.filter(({ attributes }) => attributes['eventloop.block.cause'] !== 'host');
+    return this._allBlockSpans.filter(({ startTime, endTime, attributes }) => {
+      const pieces = this.output.blocks.filter((piece) => piece.startTime < endTime && piece.endTime > startTime);
+      const overdrawn = pieces.reduce((sum, { asked, millis }) => sum + millis - asked, 0);
+      return attributes['eventloop.block.cause'] !== 'host' && overdrawn < DISTURBED_MILLIS;
+    });
+  }
+
+  get hasBlocksOfTheMachine(): boolean {
+    return this._allBlockSpans.length > this.blocksOfOwnMaking.length;
   }
 
   private get _allBlockSpans(): FixtureSpan[] {
@@ -162,6 +170,9 @@ export class ScenarioResult {
     return Math.max(2, millis * 0.02) + this.output.waitedOutsideBlocks;
   }
 }
+
+/** A piece that took so much longer than it was to was held up by the machine. */
+const DISTURBED_MILLIS = 20;
 
 /**
  * What a slice holds beside the piece that measures itself: making and ending spans, answering a request; all of it runs
