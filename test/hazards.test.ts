@@ -143,6 +143,12 @@ describe('context managers', () => {
     expect(result.output.diagLines).toEqual([]);
   });
 
+  it('believes what the watchdog sees of one that changes the context unannounced', async () => {
+    const result = await run('context manager that makes contexts anew');
+    expect(result.blockSpans).toHaveLength(1);
+    expect(parentsOfBlocks(result)).toEqual([result.span('unannounced').spanId]);
+  });
+
   it('comes back out of hundreds of nested scopes', async () => {
     const result = await run('deep runInAsyncScope');
     expect(result.blamedNames.sort()).toEqual(['a', 'b']);

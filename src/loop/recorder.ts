@@ -135,8 +135,8 @@ export class SliceRecorder {
   /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
 
-  /** The context that a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
-  private _doubtedContext: Context | undefined;
+  /** Whose time a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
+  private _doubtedTally: Tally | undefined;
   private _doubtedSince = -1;
   private _doubtedJob = 0;
 
@@ -276,14 +276,17 @@ export class SliceRecorder {
    */
   witness(context: Context | undefined): void {
     if (!this._enabled || context === this._context) return;
+    // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
+    const tally = this._lookUp(context);
+    if (tally === this._tally) return;
     const job = this._slots[Slot.Jobs] as number;
-    if (this._doubtedSince === this._since && this._doubtedJob === job && this._doubtedContext === context) {
-      this._tally = this._lookUp(context);
+    if (this._doubtedSince === this._since && this._doubtedJob === job && this._doubtedTally === tally) {
+      this._tally = tally;
       this._context = context;
     }
     this._doubtedSince = this._since;
     this._doubtedJob = job;
-    this._doubtedContext = context;
+    this._doubtedTally = tally;
   }
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
