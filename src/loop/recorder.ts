@@ -139,6 +139,8 @@ export class SliceRecorder {
   private _doubtedTally: Tally | undefined;
   private _doubtedSince = -1;
   private _doubtedJob = 0;
+  /** A look in the midst of this would stamp the same span, and the second stamp throws. */
+  private _isStamping = false;
 
   /** Where {@link Slot.Jobs} is counted. */
   private readonly _slots: Int32Array;
@@ -275,7 +277,7 @@ export class SliceRecorder {
    * One look is not enough: it may interrupt our own code, or Node's, between the change and our taking note of it.
    */
   witness(context: Context | undefined): void {
-    if (!this._enabled || context === this._context) return;
+    if (!this._enabled || context === this._context || this._isStamping) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
@@ -528,7 +530,9 @@ export class SliceRecorder {
     if (context.getValue(SUPPRESS_TRACING) === true) return this.nobody;
     const tally = TallyStamp.get(span);
     if (tally !== undefined) return tally;
+    this._isStamping = true;
     const fresh = TallyStamp.create(span);
+    this._isStamping = false;
     this.onNewSpan(span);
     return fresh;
   }
