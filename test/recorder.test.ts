@@ -4,7 +4,14 @@ import { expect, it } from 'vitest';
 import { SliceRecorder } from '../src/loop/recorder.js';
 
 it('bears a look of the watchdog while it gives a new span its tally', () => {
-  const listener = { onIteration() {}, onBusyIteration() {}, onSpanEnding() {} };
+  const listener = {
+    onIteration() {},
+    onBusyIteration() {},
+    onBlockSoFar() {},
+    onSpanEnding() {},
+    onRanBehind() {},
+    onCaughtUp() {},
+  };
   const recorder = new SliceRecorder(50, 20, listener, undefined);
   let looks = 0;
   // Asked in the midst of it, where V8 could serve an interrupt as well.
