@@ -15,6 +15,8 @@ export interface BusyIteration {
   readonly busyMicros: number;
   /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
   readonly tallies: readonly Tally[];
+  /** Kind of callback that took most of it, where that is followed. */
+  readonly asyncResource?: string | undefined;
 }
 
 /** Whose requests a client connection carries. */
@@ -73,14 +75,14 @@ export class SliceRecorder {
   private _context: Context | undefined;
   private _tally: Tally = this.nobody;
   /** When the current slice began. */
-  private _since = 0;
+  protected _since = 0;
   /** When JavaScript last returned to native code; 0 while it runs, or where it does not matter or cannot be seen. */
   private _returnedAt = 0;
 
   private _loopCount = 0;
   private _idleTime = 0;
   private _iteration = 0;
-  private _busyMicros = 0;
+  protected _busyMicros = 0;
   /** Where the last slice that counts ended. */
   private _endedAt = 0;
   private _tallies: (Tally | undefined)[] = [];
@@ -95,7 +97,7 @@ export class SliceRecorder {
 
   /** Contexts to go back to when a nested callback returns. */
   private readonly _outerContexts: (Context | undefined)[] = [];
-  private _depth = 0;
+  protected _depth = 0;
 
   private _endMarked = false;
   private readonly _endOfJobs = (): void => {
@@ -331,7 +333,7 @@ export class SliceRecorder {
   }
 
   /** Adds the current slice, up to `time`, to its tally. */
-  private _charge(time: number): void {
+  protected _charge(time: number): void {
     let millis = time - this._since;
     if (millis > LONG_SLICE_MILLIS) {
       // Platform tasks (Atomics.waitAsync, WebAssembly) run after a poll that no hook has announced.
@@ -342,7 +344,7 @@ export class SliceRecorder {
     this._add(this._tally, millis, time);
   }
 
-  private _add(tally: Tally, millis: number, time: number): void {
+  protected _add(tally: Tally, millis: number, time: number): void {
     const micros = millis < MAX_FAST_MILLIS ? (millis * 1000 + 0.5) | 0 : Math.round(millis * 1000);
     if (micros <= 0) return;
     if (tally.iteration === this._iteration) {
@@ -399,7 +401,7 @@ export class SliceRecorder {
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
 
-  private _clearIteration(): void {
+  protected _clearIteration(): void {
     if (this._tallyCount > KEPT_TALLIES) this._tallies = [];
     else for (let i = 0; i < this._tallyCount; i++) this._tallies[i] = undefined;
     this._tallyCount = 0;
@@ -416,7 +418,19 @@ export class SliceRecorder {
     if (busyMicros < this._thresholdMicros) return;
     let tallies = this._ranTallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
-    this._listener.onBusyIteration({ loopCount: endedCount, endedAt: this._endedAt, busyMicros, tallies });
+    const asyncResource = this._blockedIn();
+    this._listener.onBusyIteration({
+      loopCount: endedCount,
+      endedAt: this._endedAt,
+      busyMicros,
+      tallies,
+      asyncResource,
+    });
+  }
+
+  /** The iteration was a block: what kind of callback took most of it, where a subclass follows that. */
+  protected _blockedIn(): string | undefined {
+    return undefined;
   }
 
   private _ranTallies(): Tally[] {
