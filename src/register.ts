@@ -4,6 +4,7 @@
  * `node --import opentelemetry-instrumentation-event-loop/register app.js`: the instrumentation, with its options from
  * the environment, for an SDK that is started from the command line as well, before or after this.
  */
-import { PreloadedInstrumentation, preload } from './preload.js';
+import { registerInstrumentations } from '@opentelemetry/instrumentation';
+import { PreloadedInstrumentation } from './preload.js';
 
-preload(new PreloadedInstrumentation());
+registerInstrumentations({ instrumentations: [new PreloadedInstrumentation()] });

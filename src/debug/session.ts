@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { subscribe } from 'node:diagnostics_channel';
 import type { DiagLogger } from '@opentelemetry/api';
+import { registerInstrumentations } from '@opentelemetry/instrumentation';
 import { environmentName, resolveConfig } from '../config.js';
 import { setDebugSink } from '../loop/debug-sink.js';
-import { PreloadedInstrumentation, preload } from '../preload.js';
+import { PreloadedInstrumentation } from '../preload.js';
 import { RateLimit } from '../report/rate-limit.js';
 import { CHANNEL_BLOCK } from '../semconv.js';
 import type { Block } from '../types.js';
@@ -75,7 +76,7 @@ export function startDebug(): void {
       return log;
     }
   }
-  preload(new DebugInstrumentation());
+  registerInstrumentations({ instrumentations: [new DebugInstrumentation()] });
 }
 
 const QUIET: Pick<DiagLogger, 'info' | 'debug' | 'verbose'> = { info() {}, debug() {}, verbose() {} };
