@@ -2,11 +2,11 @@
 import { defineConfig, rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 
-const input = { index: 'src/index.ts' };
+const input = { index: 'src/index.ts', register: 'src/register.ts', debug: 'src/debug.ts' };
 const external = [/^node:/, /^@opentelemetry\//];
 
 function output(format, extension) {
-  return { dir: 'dist', format, entryFileNames: `[name].${extension}` };
+  return { dir: 'dist', format, entryFileNames: `[name].${extension}`, chunkFileNames: `[name].${extension}` };
 }
 
 /** The watchdog's worker as one string: a file beside us would be lost in a bundle. */

@@ -9,7 +9,8 @@ type RuledOption = Exclude<keyof EventLoopInstrumentationConfig, 'enabled' | Hoo
 export type ResolvedConfig = Required<Pick<EventLoopInstrumentationConfig, Exclude<RuledOption, OptionalOption>>> &
   Pick<EventLoopInstrumentationConfig, OptionalOption | HookOption>;
 
-interface Rule {
+/** What an option may be. */
+export interface Rule {
   readonly default: unknown;
   /** Completes "must be …". */
   readonly expected: string;
@@ -76,7 +77,8 @@ export function resolveConfig(
   return resolved as unknown as ResolvedConfig;
 }
 
-function resolveOption(
+/** The value of one option, from the code or the environment. */
+export function resolveOption(
   option: string,
   rule: Rule,
   given: unknown,
@@ -98,7 +100,7 @@ function resolveOption(
   return rule.default;
 }
 
-function number(rule: { default: number; min: number; max: number }): Rule {
+export function number(rule: { default: number | undefined; min: number; max: number }): Rule {
   return {
     default: rule.default,
     expected: `a number from ${rule.min} to ${rule.max}`,

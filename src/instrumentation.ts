@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isMainThread } from 'node:worker_threads';
-import { type MeterProvider, metrics } from '@opentelemetry/api';
+import { type DiagLogger, type MeterProvider, metrics } from '@opentelemetry/api';
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { resolveConfig } from './config.js';
+import { debugSink } from './loop/debug-sink.js';
 import { DelayWindow } from './loop/delay-window.js';
 import { EvidenceCollector } from './loop/evidence.js';
 import { LoopWatch } from './loop/watch.js';
@@ -38,6 +39,12 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   declare private _delayWindow: DelayWindow | undefined;
   declare private _stopRuntimeMetrics: (() => void) | undefined;
   declare private _meterProviderIsChosen: boolean | undefined;
+  declare private _metricsFrom: MeterProvider | undefined;
+
+  /** Registered from the command line: gives way to one that the application registers in code. */
+  get isPreloaded(): boolean {
+    return false;
+  }
 
   constructor(config: EventLoopInstrumentationConfig = {}) {
     super(PACKAGE_NAME, PACKAGE_VERSION, config);
@@ -52,20 +59,27 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     // NodeSDK enables its instrumentations without asking.
     if (this._watch || !this.getConfig().enabled) return;
     super.enable();
-    if (owners[OWNER_KEY]) {
+    const owner = owners[OWNER_KEY];
+    if (owner?.isPreloaded) {
+      owner.disable();
+    } else if (owner) {
       this._diag.warn('another EventLoopInstrumentation already watches this thread; this one stands aside');
       return;
     }
     owners[OWNER_KEY] = this;
 
-    const config = resolveConfig(this.getConfig(), process.env, (message) => this._diag.warn(message));
+    const sink = debugSink();
+    const log = this._log();
+    const config = resolveConfig(this.getConfig(), process.env, (message) => log.warn(message));
+    if (sink) config.blockThresholdMillis = Math.min(config.blockThresholdMillis, sink.maxThresholdMillis);
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
-    const watchdog = config.watchdog && isMainThread ? new Watchdog(config, this._diag, () => watch.look()) : undefined;
+    const watchdog = config.watchdog && isMainThread ? new Watchdog(config, log, () => watch.look()) : undefined;
     const evidence = new EvidenceCollector(watchdog);
-    const reporter = new Reporter(config, this._telemetry(), this._diag, evidence, this._delayWindow);
-    const watch = new LoopWatch(config, reporter, watchdog, this._diag);
+    const reporter = new Reporter(config, this._telemetry(), log, evidence, this._delayWindow);
+    const watch = new LoopWatch(config, reporter, watchdog, log);
     reporter.watch = watch;
     reporter.witness = watchdog;
+    if (watchdog && sink) watchdog.onProbe = (probe, at) => sink.onProbe(probe, at);
     this._watch = watch;
     this._evidence = evidence;
     evidence.start();
@@ -75,6 +89,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   /** Takes every hook, wrap, timer and listener off again. */
   override disable(): void {
     super.disable();
+    this.flush();
     this._watch?.stop();
     this._watch = undefined;
     this._evidence?.stop();
@@ -88,6 +103,16 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   /** See {@link allowBlocking}. */
   _allowBlocking<T>(fn: () => T): T {
     return this._watch === undefined ? fn() : this._watch.allowBlocking(fn);
+  }
+
+  /** Reports what is known by now, the iteration that still runs included. */
+  flush(): void {
+    this._watch?.flush();
+  }
+
+  /** Where what has to be said in words goes. */
+  protected _log(): DiagLogger {
+    return this._diag;
   }
 
   override setMeterProvider(meterProvider: MeterProvider): void {
@@ -118,10 +143,17 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     };
   }
 
-  /** Made on the first beat, when the SDK is up: one that is started from a config file never calls setMeterProvider. */
+  /**
+   * Made on the first beat, when the SDK is up: one that is started from a config file never calls setMeterProvider.
+   * Made anew where an SDK is up only later, behind `./register`.
+   */
   private _metrics(): LoopMetrics {
+    const global = metrics.getMeterProvider();
+    if (!this._meterProviderIsChosen && this._metricsFrom !== global) {
+      this._metricsFrom = global;
+      super.setMeterProvider(global);
+    }
     if (this._loopMetrics === undefined) {
-      if (!this._meterProviderIsChosen) super.setMeterProvider(metrics.getMeterProvider());
       this._loopMetrics = new LoopMetrics(this.meter);
     }
     if (this._delayWindow !== undefined) {

@@ -72,6 +72,11 @@ export interface Block {
   readonly cpuMillis: number | undefined;
   /** Time of garbage collection, in milliseconds; undefined in `ignoreBlock`. */
   readonly gcMillis: number | undefined;
+  /**
+   * Kind of callback that took most of it: the async resource as `async_hooks` knows it (`Timeout`,
+   * `HTTPINCOMINGMESSAGE`), `promise job`, `process.nextTick` or `native code`. Only with `./debug`.
+   */
+  readonly asyncResource: string | undefined;
 }
 
 /** Options of {@link EventLoopInstrumentation}. All are JSON except the two hooks. */

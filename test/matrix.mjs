@@ -23,6 +23,7 @@ const ONCE_PER_NODE = ['cause.test.ts', 'random.test.ts', 'safety.test.ts', 'wat
 /** Its exporters differ between the lines, and nothing else in it does. */
 const ONCE_PER_LINE = ['hang.test.ts'];
 const OWN_MAJOR = Number(process.versions.node.split('.')[0]);
+const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
 
 const legs = chosenLegs(process.argv.slice(2));
 const temporary = temporaryFolder();
@@ -35,7 +36,7 @@ const apps = new Map();
 for (const { line, major } of legs) {
   if (apps.has(line)) continue;
   apps.set(line, join(temporary, `otel${line}`));
-  installApp(apps.get(line), line, tarball, nodes.get(major));
+  installApp(apps.get(line), line, tarball, nodes.get(major), { dependencies: { express: devDependencies.express } });
 }
 
 const results = legs.map(runLeg);

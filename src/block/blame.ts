@@ -42,6 +42,7 @@ export function blame(
     cause: undefined,
     cpuMillis: undefined,
     gcMillis: undefined,
+    asyncResource: iteration.asyncResource,
   };
 }
 
@@ -49,7 +50,8 @@ function toShare(tally: Tally): BlockShare {
   return { span: tally.span, name: nameOf(tally.span), durationMillis: tally.shareMicros / 1000 };
 }
 
-function nameOf(span: Span | undefined): string {
+/** `(no span)` and `(not recording)` are no names of spans. */
+export function nameOf(span: Span | undefined): string {
   if (span === undefined) return NO_SPAN;
   const name = (span as { name?: unknown }).name;
   return typeof name === 'string' ? name : NOT_RECORDING;

@@ -20,6 +20,8 @@ export interface BusyIteration {
   readonly startTurn: number;
   /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
   readonly tallies: readonly Tally[];
+  /** Kind of callback that took most of it, where that is followed. */
+  readonly asyncResource?: string | undefined;
 }
 
 /** What ran in an iteration before allowed code did. */
@@ -86,14 +88,14 @@ export class SliceRecorder {
   private _context: Context | undefined;
   private _tally: Tally = this.nobody;
   /** When the current slice began. */
-  private _since = 0;
+  protected _since = 0;
   /** When JavaScript last returned to native code; 0 while it runs, or where it does not matter or cannot be seen. */
   private _returnedAt = 0;
 
   private _loopCount = 0;
   private _idleTime = 0;
   private _iteration = 0;
-  private _busyMicros = 0;
+  protected _busyMicros = 0;
   /** Busy time of this iteration that was allowed and makes no block. */
   private _allowedMicros = 0;
   /** How deep in allowed code it is. */
@@ -112,7 +114,7 @@ export class SliceRecorder {
 
   /** Contexts to go back to when a nested callback returns. */
   private readonly _outerContexts: (Context | undefined)[] = [];
-  private _depth = 0;
+  protected _depth = 0;
 
   private readonly _catchUp: CatchUp;
 
@@ -417,7 +419,7 @@ export class SliceRecorder {
   }
 
   /** Adds the current slice, up to `time`, to its tally. */
-  private _charge(time: number): void {
+  protected _charge(time: number): void {
     let millis = time - this._since;
     if (millis > LONG_SLICE_MILLIS) {
       // Platform tasks (Atomics.waitAsync, WebAssembly) run after a poll that no hook has announced.
@@ -428,7 +430,7 @@ export class SliceRecorder {
     this._add(this._tally, millis, time);
   }
 
-  private _add(tally: Tally, millis: number, time: number): void {
+  protected _add(tally: Tally, millis: number, time: number): void {
     const micros = millis < MAX_FAST_MILLIS ? (millis * 1000 + 0.5) | 0 : Math.round(millis * 1000);
     if (micros <= 0) return;
     if (tally.iteration === this._iteration) {
@@ -490,7 +492,7 @@ export class SliceRecorder {
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
 
-  private _clearIteration(): void {
+  protected _clearIteration(): void {
     if (this._tallyCount > KEPT_TALLIES) this._tallies = [];
     else for (let i = 0; i < this._tallyCount; i++) this._tallies[i] = undefined;
     this._tallyCount = 0;
@@ -510,9 +512,21 @@ export class SliceRecorder {
     let tallies = this._ranTallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
     const { micros: startMicros, turns: startTurn } = this._catchUp;
-    const endedAt = this._endedAt;
-    this._listener.onBusyIteration({ loopCount: endedCount, endedAt, busyMicros, startMicros, startTurn, tallies });
+    this._listener.onBusyIteration({
+      loopCount: endedCount,
+      endedAt: this._endedAt,
+      busyMicros,
+      startMicros,
+      startTurn,
+      tallies,
+      asyncResource: this._blockedIn(),
+    });
     return true;
+  }
+
+  /** The iteration was a block: what kind of callback took most of it, where a subclass follows that. */
+  protected _blockedIn(): string | undefined {
+    return undefined;
   }
 
   private _ranTallies(): Tally[] {

@@ -6,6 +6,7 @@ import { startBeat } from './beat.js';
 import { hasIterationClock } from './clock.js';
 import { tapConnections } from './connection-tap.js';
 import { tapAsyncResource, tapContextManager } from './context-tap.js';
+import { debugSink } from './debug-sink.js';
 import { installHooks } from './hooks.js';
 import { registeredContextManager, whenContextManagerAppears } from './manager-watch.js';
 import { type BusyIteration, type RecorderListener, SliceRecorder } from './recorder.js';
@@ -13,6 +14,7 @@ import { Sampler } from './sampler.js';
 import { tapSpanEnd } from './span-tap.js';
 import { StartUp } from './start-up.js';
 import type { Tally } from './tally.js';
+import { TracedRecorder } from './traced-recorder.js';
 
 export interface LoopListener extends RecorderListener {
   /** The loop turned in time, or late by so many milliseconds. */
@@ -59,9 +61,7 @@ export class LoopWatch {
     const startUp = StartUp.now();
     if (!this._startRecorder(startUp)) this._startSampler(startUp !== undefined);
     const onExit = (): void => {
-      this._recorder?.flush();
-      this._sampler?.flush();
-      this._listener.onExit();
+      this.flush();
       this._watchdog?.stop(true);
     };
     process.once('exit', onExit);
@@ -87,12 +87,9 @@ export class LoopWatch {
       return false;
     }
     const { blockThresholdMillis, delayIntervalMillis } = this._config;
-    const recorder = new SliceRecorder(
-      blockThresholdMillis,
-      delayIntervalMillis,
-      this._listener,
-      this._watchdog?.memory,
-    );
+    const sink = debugSink();
+    const settings = [blockThresholdMillis, delayIntervalMillis, this._listener, this._watchdog?.memory] as const;
+    const recorder = sink ? new TracedRecorder(sink, ...settings) : new SliceRecorder(...settings);
     this._undo.push(tapSpanEnd(recorder, (span) => this._watchdog?.learnResource(span)));
     this._undo.push(whenContextManagerAppears(() => this._followManager(recorder)));
     this._undo.push(() => this._untapManager?.());
@@ -146,6 +143,13 @@ export class LoopWatch {
       if (aside) this._recorder?.endAllowed(aside);
       this._sampler?.startOver();
     }
+  }
+
+  /** Reports what is known by now, the iteration that still runs included. */
+  flush(): void {
+    this._recorder?.flush();
+    this._sampler?.flush();
+    this._listener.onExit();
   }
 
   stop(): void {

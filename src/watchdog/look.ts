@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StackFrame } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
@@ -98,8 +98,8 @@ export function ownFile(): string {
   return readStack(0).frames[0]?.filePath ?? '';
 }
 
-/** Our own file, where it is ours alone; in a bundle, our frames cannot be told from the application's. */
-const OWN_FILE = isPackageFile(ownFile()) ? ownFile() : undefined;
+/** Where our files are, where they are ours alone; in a bundle, our frames cannot be told from the application's. */
+const OWN_FOLDER = isPackageFile(ownFile()) ? dirname(ownFile()) + sep : undefined;
 
 function isPackageFile(file: string): boolean {
   try {
@@ -115,7 +115,8 @@ function isPackageFile(file: string): boolean {
  */
 export function fromUserCode(frames: readonly StackFrame[]): readonly StackFrame[] {
   const first = frames.findIndex(({ filePath }) => {
-    return filePath !== '' && !filePath.startsWith('node:') && filePath !== OWN_FILE;
+    if (filePath === '' || filePath.startsWith('node:')) return false;
+    return OWN_FOLDER === undefined || !filePath.startsWith(OWN_FOLDER);
   });
   return first < 0 || frames[first]?.text.startsWith('async ') ? [] : frames.slice(first);
 }

@@ -37,6 +37,8 @@ const globals = globalThis as unknown as Record<symbol, unknown>;
  */
 export class Watchdog {
   readonly memory = new SharedMemory();
+  /** Gets each sight that is kept, inside the blocked code like the look itself: must not throw. */
+  onProbe: ((probe: Probe, at: number) => void) | undefined;
   /** Nothing else tells whose time it is: look early and often. Takes effect when the first beat starts the worker. */
   isSampling = false;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
@@ -263,7 +265,11 @@ export class Watchdog {
     // Only Node.js's own code or ours on the stack, between two callbacks: the next look, which comes soon, has to tell.
     if (stack.length > 0 || !isPrompt) {
       this._lastLookAt = time;
-      if (this._probes.length < MAX_PROBES) this._probes.push({ loopCount: loopCount(), stack, accuracy, weight });
+      if (this._probes.length < MAX_PROBES) {
+        const probe = { loopCount: loopCount(), stack, accuracy, weight } as const;
+        this._probes.push(probe);
+        this.onProbe?.(probe, time);
+      }
     }
     return { span: activeSpan(), frames: stack, accuracy };
   }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Block } from '../types.js';
+import { millisText, placeOf, type Style } from './paragraph.js';
+
+const MAX_ROWS = 10;
+
+interface Row {
+  readonly key: string;
+  millis: number;
+  count: number;
+  longestMillis: number;
+  /** In its longest block. */
+  place: string;
+}
+
+/** Which functions blocked the loop for how long, in all. */
+export class Summary {
+  private readonly _rows = new Map<string, Row>();
+  private _count = 0;
+  private _millis = 0;
+
+  add(block: Block): void {
+    const { durationMillis, location, blamed, asyncResource } = block;
+    const frame = location?.frame;
+    const place = frame
+      ? placeOf(frame)
+      : `no stack, ${blamed[0]?.span ? `"${blamed[0].name}"` : (asyncResource ?? 'unknown')}`;
+    const key = frame ? `${frame.filePath}\n${frame.functionName}` : place;
+    const row = this._rows.get(key) ?? { key, millis: 0, count: 0, longestMillis: 0, place };
+    this._rows.set(key, row);
+    row.millis += durationMillis;
+    row.count++;
+    if (durationMillis > row.longestMillis) {
+      row.longestMillis = durationMillis;
+      row.place = place;
+    }
+    this._count++;
+    this._millis += durationMillis;
+  }
+
+  /** Empty where nothing blocked. */
+  text(style: Style): string {
+    if (this._count === 0) return '';
+    const rows = [...this._rows.values()].sort((a, b) => b.millis - a.millis);
+    const cells = rows
+      .slice(0, MAX_ROWS)
+      .map((row) => [millisText(row.millis), `${row.count}`, millisText(row.longestMillis), row.place]);
+    const table = [['blocked', 'times', 'longest', 'where'], ...cells];
+    const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => (row[column] as string).length)));
+    const lines = table.map(([...row]) => {
+      const place = row.pop();
+      return `  ${row.map((cell, i) => cell.padStart(widths[i] as number)).join('  ')}  ${place}`;
+    });
+    const times = this._count === 1 ? 'once' : `${this._count} times`;
+    const head = style.strong(`event loop blocked ${times}, ${millisText(this._millis)} in all`);
+    const more = rows.length > MAX_ROWS ? [`  ... and in ${rows.length - MAX_ROWS} more functions`] : [];
+    return `${[head, style.weak(lines[0] as string), ...lines.slice(1), ...more].join('\n')}\n`;
+  }
+}
