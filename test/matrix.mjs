@@ -19,9 +19,9 @@ import {
 /** Its client process needs a core of its own for half a minute: in `npm test` only. */
 const ONCE = ['delay.test.ts'];
 /** What has nothing to do with the line of OpenTelemetry, and on this Node.js runs in `npm test`. */
-const ONCE_PER_NODE = ['cause.test.ts', 'random.test.ts', 'safety.test.ts', 'watchdog.test.ts'];
-/** Its exporters differ between the lines, and nothing else in it does. */
-const ONCE_PER_LINE = ['hang.test.ts'];
+const ONCE_PER_NODE = ['cause.test.ts', 'debug.test.ts', 'random.test.ts', 'safety.test.ts', 'watchdog.test.ts'];
+/** What differs between the lines, but not from one Node.js to the next within the later one. */
+const ONCE_PER_LINE = ['hang.test.ts', 'register.test.ts'];
 const OWN_MAJOR = Number(process.versions.node.split('.')[0]);
 const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
 
