@@ -59,6 +59,22 @@ setTimeout(() => console.log(seen.join(', ')), 400);
 `;
 const EXPECTED_OUTPUT = 'guilty, event loop blocked\n';
 
+const CONSOLE = {
+  OTEL_TRACES_EXPORTER: 'console',
+  OTEL_NODE_RESOURCE_DETECTORS: 'none',
+  OTEL_BSP_SCHEDULE_DELAY: '100',
+};
+const COMMAND_LINE_SOURCE = `
+const http = require('node:http');
+const server = http.createServer((request, response) => {
+  const end = performance.now() + 80;
+  while (performance.now() < end);
+  response.end();
+});
+server.listen(0, () => setTimeout(() => http.get({ port: server.address().port, agent: false }, (r) => r.resume()), 200));
+setTimeout(() => server.close(), 600);
+`;
+
 /** The ways in which applications compile, by the kind of package that they are. */
 const COMPILATIONS = {
   module: [{ module: 'nodenext' }],
@@ -84,6 +100,7 @@ check('the tarball holds what it should and nothing else', () => {
 check('publint', () => npm(['exec', '--no', '--', 'publint', 'run', tarball, '--strict'], REPOSITORY));
 check('are the types wrong', () => npm(['exec', '--no', '--', 'attw', tarball], REPOSITORY));
 
+checkCommandLine();
 for (const [line, { firstNode }] of Object.entries(OTEL_LINES)) {
   const node = nodeBinaries([firstNode]).get(firstNode);
   for (const [type, compilations] of Object.entries(COMPILATIONS)) checkApp(line, node, type, compilations);
@@ -120,6 +137,29 @@ function checkApp(line, node, type, compilations) {
   }
 }
 
+/** Nothing in the application's code: both are loaded by the command line, in either order. */
+function checkCommandLine() {
+  const app = join(temporary, 'command-line');
+  const node = nodeBinaries([20]).get(20);
+  const isInstalled = check('auto-instrumentations-node: installs without a conflict', () => {
+    installApp(app, 2, tarball, node, { dependencies: { '@opentelemetry/auto-instrumentations-node': '~0.78.0' } });
+  });
+  if (!isInstalled) return;
+  writeFileSync(join(app, 'app.cjs'), COMMAND_LINE_SOURCE);
+  const entries = ['@opentelemetry/auto-instrumentations-node/register', `${PACKAGE_NAME}/register`];
+  for (const [title, ordered] of [
+    ['ahead of', entries],
+    ['after', entries.toReversed()],
+  ]) {
+    for (const flag of ['--import', '--require']) {
+      check(`auto-instrumentations-node: blames the span, ${title} ./register by ${flag}`, () => {
+        const output = run(node, [...ordered.flatMap((entry) => [flag, entry]), 'app.cjs'], app, CONSOLE);
+        if (!output.includes("'eventloop.blocked': true")) throw new Error(`printed ${output}`);
+      });
+    }
+  }
+}
+
 function check(title, body) {
   try {
     body();
@@ -133,12 +173,18 @@ function check(title, body) {
   return true;
 }
 
-function run(file, args, cwd) {
+function run(file, args, cwd, environment = {}) {
   const { status, signal, stdout, stderr } = spawnSync(file, args, {
     cwd,
     encoding: 'utf8',
     timeout: 120_000,
-    env: { ...process.env, OTEL_TRACES_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none', OTEL_LOGS_EXPORTER: 'none' },
+    env: {
+      ...process.env,
+      OTEL_TRACES_EXPORTER: 'none',
+      OTEL_METRICS_EXPORTER: 'none',
+      OTEL_LOGS_EXPORTER: 'none',
+      ...environment,
+    },
   });
   if (status !== 0 || stderr !== '') throw new Error(`ended with ${status ?? signal}\n${stdout}${stderr}`);
   return stdout;
