@@ -64,6 +64,8 @@ it('marks those who really waited for one of ten, and not who waited for the dat
   const { blamedNames, blockSpans, appSpans, output } = await result();
   expect(blamedNames).toEqual(['blocker']);
   const [block] = blockSpans as [FixtureSpan];
+  const measured = output.blocks.find(({ label }) => label === '/block')?.startTime ?? 0;
+  expect(Math.abs(block.startTime - measured)).toBeLessThan(60);
   const stalled = appSpans.filter(isStalled);
   const waited = ['in flight 1', 'in flight 2', 'kept alive 1', 'kept alive 2', 'new 1', 'new 2'];
   const traces = new Set(waited.map((name) => appSpans.find((span) => span.name === name)?.traceId));

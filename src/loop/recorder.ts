@@ -359,7 +359,8 @@ export class SliceRecorder {
 
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */
   private _tellBehind(tally: Tally): void {
-    if (this._allowing > 0) return;
+    // Loading modules is no block that anybody could wait for.
+    if (this._allowing > 0 || this._startUp !== undefined) return;
     if (tally.behindMicros >= this._thresholdMicros) this._listener.onBlockSoFar(this.snapshot());
     this._catchUp.see(tally);
   }
