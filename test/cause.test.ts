@@ -36,7 +36,7 @@ describe('tells why the loop was blocked, twenty times out of twenty', () => {
     ['stopped and continued', 'host', []],
     ['starved of its core', 'host', []],
   ])('%s: %s', async (scenario, cause, nodeArgs) => {
-    const result = await runScenario('cause.cjs', scenario, { nodeArgs, timeoutMillis: 50_000 });
+    const result = await runScenario('cause.cjs', scenario, { nodeArgs, timeoutMillis: 50_000, maxRuns: 1 });
     const disturbances = result.output.disturbances as number[];
     const inSpans = result.blockSpans.filter((block) => block.parentSpanId !== undefined);
     const labels = inSpans.map(({ parentSpanId, attributes }) => {

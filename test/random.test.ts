@@ -33,5 +33,6 @@ it('adds up, over all spans and what ran under none, to what Node.js says that t
   const seconds = result.appSpans.reduce((sum, { attributes }) => sum + (attributes['eventloop.time'] as number), 0);
   const truth = (result.output.active as number) - result.measured('nobody');
   expect(truth).toBeGreaterThan(1_000);
-  expect(Math.abs(seconds * 1000 - truth) / truth).toBeLessThan(0.03);
+  // To Node.js a thread that waits for a core is busy as well.
+  expect(Math.abs(seconds * 1000 - truth)).toBeLessThan(truth * 0.03 + result.output.waitedOutsideBlocks);
 });

