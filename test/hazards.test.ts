@@ -170,6 +170,12 @@ describe('short programs', () => {
     expectDuration(result, durationOf(result.blockSpans[0] as never), measured);
   });
 
+  it('is over with the first timer, also where that comes together with our own', async () => {
+    const result = await run('the first timer comes with the beat');
+    expect(result.blockSpans).toHaveLength(1);
+    expect(durationOf(result.blockSpans[0] as never)).toBeGreaterThan(120 - 2);
+  });
+
   it('takes loading modules for no block', async () => {
     const result = await run('modules are loaded');
     expect(result.blocksOfOwnMaking).toEqual([]);

@@ -191,7 +191,7 @@ export class SliceRecorder {
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(resource: object, context: Context | undefined): void {
-    if (this._startUp !== undefined) this._startUp.see(resource);
+    if (this._startUp !== undefined) this._see(resource, this._startUp);
     this._countJob();
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
@@ -373,6 +373,15 @@ export class SliceRecorder {
   private _markEndOfJobs(): void {
     this._endMarked = true;
     nextTick(this._endOfJobs);
+  }
+
+  /** Ends the start of the program; where this very iteration has loaded modules for long, only once it is over. */
+  private _see(resource: object, startUp: StartUp): void {
+    startUp.see(resource);
+    const isSameIteration = loopCount() === this._loopCount;
+    if (startUp.isOver && isSameIteration && this.runningMillis() * 1000 < this._thresholdMicros) {
+      this._startUp = undefined;
+    }
   }
 
   private _enter(context: Context | undefined): void {
