@@ -32,6 +32,7 @@ describe('tells why the loop was blocked, twenty times out of twenty', () => {
     ['busy loop', 'cpu', []],
     ['execSync', 'wait', []],
     ['Atomics.wait', 'wait', []],
+    ['FIFO read', 'wait', []],
     ['allocation storm', 'gc', ['--expose-gc']],
     ['stopped and continued', 'host', []],
     ['starved of its core', 'host', []],
