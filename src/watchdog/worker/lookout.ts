@@ -43,11 +43,12 @@ export class Lookout {
   }
 
   start(): void {
-    this._sleep(0);
+    this._sleep(this._now(), 0);
   }
 
-  private _sleep(millis: number): void {
-    this._wakeAt = this._now() + millis;
+  /** `awakeSince`: the process may be stopped in the midst of a look as well, which takes milliseconds. */
+  private _sleep(awakeSince: number, millis: number): void {
+    this._wakeAt = awakeSince + millis;
     setTimeout(() => this._wake(), millis);
   }
 
@@ -69,13 +70,13 @@ export class Lookout {
     this._wokenAt = time;
 
     if (Atomics.load(slots, Slot.Debugged) === 1 || Atomics.load(slots, Slot.Allowed) > 0) {
-      this._sleep(this._data.firstLookMillis);
+      this._sleep(time, this._data.firstLookMillis);
     } else if (time - beatAt < this._data.firstLookMillis) {
       // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
-      this._sleep(Math.max(this._data.firstLookMillis - (time - beatAt), 1));
+      this._sleep(time, Math.max(this._data.firstLookMillis - (time - beatAt), 1));
     } else {
       if (!overslept) this._whileSilent(time);
-      this._sleep(ALERT_MILLIS);
+      this._sleep(time, ALERT_MILLIS);
     }
   }
 
