@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the watchdog costs a process that is healthy: CPU of worker and beats, and memory, against the same process
-// without it. Then many blocks in a row: how often it looked, and whether memory grows.
+// without it. Then many blocks in a row, and many looks under HTTP load: whether memory grows, requests fail, or lose
+// their context.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import autocannon from 'autocannon';
 
 const SECONDS = Number(process.env.SECONDS ?? 20);
 const BLOCKS = Number(process.env.BLOCKS ?? 3_000);
+const LOOKS = Number(process.env.LOOKS ?? 5_000);
 
 if (process.argv[2] === 'child') await child(process.argv[3]);
+else if (process.argv[2] === 'server') await server();
 else await parent();
 
 async function parent() {
@@ -28,6 +32,87 @@ async function parent() {
   const many = await run('blocks');
   console.log(`${BLOCKS} blocks of 15 ms in a row, ${many.blamed} of them with a stack, ${many.sessions} sessions:`);
   console.log(`  heap ${megabytes(many.heapBefore)} after a tenth, ${megabytes(many.heapAfter)} at the end`);
+  await underLoad();
+}
+
+async function underLoad() {
+  const process_ = fork(new URL(import.meta.url), ['server'], { execArgv: ['--expose-gc'] });
+  const [{ port }] = await once(process_, 'message');
+  const load = autocannon({ url: `http://127.0.0.1:${port}/`, connections: 10, duration: 3_600, timeout: 60 });
+  const ask = async () => {
+    process_.send('');
+    const [answer] = await once(process_, 'message');
+    return answer;
+  };
+  let answer = await ask();
+  let heapBefore;
+  while (answer.sessions < LOOKS) {
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    answer = await ask();
+    if (answer.sessions >= LOOKS / 10) heapBefore ??= answer.heap;
+  }
+  load.stop();
+  const { errors, non2xx, requests } = await load;
+  process_.disconnect();
+  console.log(`${answer.sessions} sessions under HTTP load, ${requests.total} requests:`);
+  console.log(
+    `  ${errors + non2xx} failed, ${answer.lost} lost their context, ${answer.blocked} of them were to block,`,
+  );
+  console.log(`  ${answer.blamed} were blamed, ${answer.accused} others were`);
+  console.log(`  heap ${megabytes(heapBefore)} after a tenth, ${megabytes(answer.heap)} at the end`);
+}
+
+/** One request in twenty blocks for 15 ms, after an `await`; each looks afterwards whether its context is still there. */
+async function server() {
+  const { AsyncLocalStorage } = await import('node:async_hooks');
+  const { createRequire } = await import('node:module');
+  const { trace } = await import('@opentelemetry/api');
+  const { HttpInstrumentation } = await import('@opentelemetry/instrumentation-http');
+  const { NodeSDK } = await import('@opentelemetry/sdk-node');
+  const { EventLoopInstrumentation } = await import('opentelemetry-instrumentation-event-loop');
+  const blocking = new WeakSet();
+  const state = { blocked: 0, blamed: 0, accused: 0, lost: 0 };
+  const instrumentation = new EventLoopInstrumentation({
+    blockThresholdMillis: 10,
+    delayIntervalMillis: 5,
+    maxBlocksPerMinute: 1_000_000,
+    blockHook: (block) => {
+      for (const { span } of block.blamed) {
+        if (blocking.has(span)) state.blamed++;
+        // Neither nobody, nor whoever ran when the machine gave us no core.
+        else if (span !== undefined && block.cause === 'cpu') state.accused++;
+      }
+    },
+  });
+  const sdk = new NodeSDK({
+    instrumentations: [new HttpInstrumentation(), instrumentation],
+    spanProcessors: [{ onStart() {}, onEnd() {}, forceFlush: async () => {}, shutdown: async () => {} }],
+    metricReaders: [],
+    logRecordProcessors: [],
+  });
+  sdk.start();
+  const http = createRequire(import.meta.url)('node:http');
+  const storage = new AsyncLocalStorage();
+  let requests = 0;
+  const handle = async (response) => {
+    const id = storage.getStore();
+    const span = trace.getActiveSpan();
+    await new Promise((resolve) => setImmediate(resolve));
+    if (id % 20 === 0) {
+      blocking.add(span);
+      state.blocked++;
+      block(15);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    if (storage.getStore() !== id || trace.getActiveSpan() !== span) state.lost++;
+    response.end();
+  };
+  const listening = http.createServer((_, response) => storage.run(++requests, handle, response));
+  listening.listen(0, '127.0.0.1', () => process.send({ port: listening.address().port }));
+  process.on('message', () => {
+    process.send({ ...state, sessions: instrumentation._watch._watchdog.memory.slots[4], heap: heap() });
+  });
+  process.on('disconnect', () => process.exit());
 }
 
 async function run(mode) {

@@ -35,7 +35,14 @@ describe('what it tells of its own lateness', () => {
     const memory = new SharedMemory();
     const look = vi.fn().mockImplementationOnce(onLook);
     const inspector = { look, leave() {}, waitsFor: () => 0 } as unknown as Inspector;
-    new Lookout(DATA, memory, () => time, inspector, {} as HangReporter).start();
+    new Lookout(
+      DATA,
+      memory,
+      () => time,
+      inspector,
+      {} as HangReporter,
+      () => {},
+    ).start();
     // No beat comes: it looks, and looks again.
     advance(30);
     expect(look).toHaveBeenCalledTimes(1);

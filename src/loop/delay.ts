@@ -124,7 +124,6 @@ export class DelayMeter {
 
   /** @param _also gets what is measured as well. */
   constructor(
-    private readonly _intervalMillis: number,
     record: (waitMillis: number) => void,
     private readonly _also?: DelayListener,
   ) {
@@ -142,8 +141,11 @@ export class DelayMeter {
     this._sampler.flush();
   }
 
-  /** @param recorder calls {@link addBusy} for each iteration; without one they are estimated here. */
-  beat(lateMillis: number, recorder: RunningIteration | undefined): void {
+  /**
+   * @param dueAfterMillis how long after the last beat this one was due.
+   * @param recorder calls {@link addBusy} for each iteration; without one they are estimated here.
+   */
+  beat(lateMillis: number, dueAfterMillis: number, recorder: RunningIteration | undefined): void {
     const time = now();
     const idle = idleTime();
     const idled = idle - this._idleTime;
@@ -163,7 +165,7 @@ export class DelayMeter {
       }
     }
     // The beat ends a poll in time. Where it did not, nobody gave us a core: an event would have waited as well.
-    const overslept = idled - this._intervalMillis;
+    const overslept = idled - dueAfterMillis;
     if (overslept > TIMER_ROUNDING_MILLIS && this._started) this.addBusy(overslept);
     this._started = true;
     this._also?.tick();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
-import { Field, type SharedMemory, Slot } from '../watchdog/memory.js';
+import { Field, type SharedMemory, SLOTS, Slot } from '../watchdog/memory.js';
 import { CatchUp, type CatchUpListener } from './catch-up.js';
 import { idleTime, loopCount, now } from './clock.js';
 import { MIN_BUSY_MILLIS } from './delay.js';
@@ -50,6 +50,8 @@ export interface RecorderListener extends CatchUpListener {
    * {@link MIN_TOTAL_MICROS}, or in a block or behind one.
    */
   onSpanEnding(tally: Tally, span: Span): void;
+  /** Something happens on a loop that was at rest. */
+  onWake(): void;
 }
 
 /** Own time below this is not worth an attribute on every span. */
@@ -57,6 +59,9 @@ export const MIN_TOTAL_MICROS = 1000;
 
 /** From here on somebody wants to know of an iteration; no block threshold is lower. */
 const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
+
+/** So many beats in a row that found nothing but themselves, and the loop is at rest. */
+const QUIET_BEATS = 10;
 
 /** The key of `suppressTracing()` in `@opentelemetry/core`; context keys of one name are one, whoever creates them. */
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
@@ -144,8 +149,13 @@ export class SliceRecorder {
   /** A look in the midst of this would stamp the same span, and the second stamp throws. */
   private _isStamping = false;
 
-  /** Where {@link Slot.Jobs} is counted. */
+  /** Where {@link Slot.Jobs} is counted, and {@link Slot.Resting} set. */
   private readonly _slots: Int32Array;
+
+  /** The resource of our own beat, whose callback does not end a rest. */
+  beatTimer: object | undefined;
+  private _quietBeats = 0;
+  private _jobsAtBeat = 0;
 
   /**
    * @param _headMillis native time at the head of an iteration counts only above this.
@@ -159,7 +169,7 @@ export class SliceRecorder {
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
     this._catchUp = new CatchUp(_listener);
-    this._slots = _memory?.slots ?? new Int32Array(Slot.Jobs + 1);
+    this._slots = _memory?.slots ?? new Int32Array(SLOTS);
   }
 
   get enabled(): boolean {
@@ -180,6 +190,7 @@ export class SliceRecorder {
 
   stop(): void {
     this._enabled = false;
+    this._slots[Slot.Resting] = 0;
     this._clearIteration();
     this._tallies.length = 0;
     this._outerContexts.length = 0;
@@ -192,6 +203,7 @@ export class SliceRecorder {
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(resource: object, context: Context | undefined): void {
     if (this._startUp !== undefined) this._see(resource, this._startUp);
+    if (this._slots[Slot.Resting] !== 0) this._beginAnew(resource === this.beatTimer);
     this._countJob();
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
@@ -210,6 +222,7 @@ export class SliceRecorder {
 
   /** A `process.nextTick` callback begins: no native code can have run since the last one. */
   enterTick(context: Context | undefined): void {
+    if (this._slots[Slot.Resting] !== 0) this._beginAnew(false);
     this._countJob();
     this._enter(context);
     this._returnedAt = 0;
@@ -237,6 +250,7 @@ export class SliceRecorder {
 
   /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
+    if (this._slots[Slot.Resting] !== 0) this._beginAnew(false);
     this._countJob();
     if (this._staleContext !== undefined) this._trust();
     const context = this.activeContext();
@@ -354,7 +368,43 @@ export class SliceRecorder {
 
   /** Closes the current iteration as if the loop had turned: at exit. */
   flush(): void {
-    if (this._enabled) this._turn(loopCount());
+    if (!this._enabled) return;
+    if (this._slots[Slot.Resting] !== 0) this._beginAnew(false);
+    this._turn(loopCount());
+  }
+
+  /** Called in each beat. @returns whether the loop is at rest from now on. */
+  beat(): boolean {
+    const jobs = this._slots[Slot.Jobs] as number;
+    const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._catchUp.micros === 0;
+    this._jobsAtBeat = jobs;
+    this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
+    if (this._quietBeats < QUIET_BEATS) return false;
+    Atomics.store(this._slots, Slot.Resting, 1);
+    return true;
+  }
+
+  /**
+   * The first callback since the last beat of a loop at rest. All that time was idle time, also what libuv does not count
+   * as such when a signal interrupts its poll.
+   */
+  private _beginAnew(isBeat: boolean): void {
+    this._clearIteration();
+    this._allowedMicros = 0;
+    this._loopCount = loopCount();
+    this._idleTime = idleTime();
+    this._since = now();
+    this._returnedAt = 0;
+    this._context = undefined;
+    this._tally = this.nobody;
+    this._depth = 0;
+    if (isBeat) return;
+    this._quietBeats = 0;
+    // In this order: the worker looks at the beat as soon as the rest is over.
+    if (this._memory !== undefined) this._memory.fields[Field.BeatAt] = this._since;
+    Atomics.store(this._slots, Slot.Resting, 0);
+    Atomics.notify(this._slots, Slot.Resting);
+    this._listener.onWake();
   }
 
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */

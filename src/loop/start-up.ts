@@ -28,12 +28,13 @@ export class StartUp {
 
   /** `resource` is ours: its callbacks say nothing about the program. */
   expect(resource: object): void {
-    this._expected.add(resource);
+    if (!this._over) this._expected.add(resource);
   }
 
   /** A callback of `resource` begins. */
   see(resource: object): void {
     if (this._over || this._expected.has(resource)) return;
     this._over = now() > this._endsAt || !LOADING.test(resource.constructor?.name ?? '');
+    if (this._over) this._expected.clear();
   }
 }

@@ -2,7 +2,7 @@
 import { context, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
 import type { Watchdog } from '../watchdog/watchdog.js';
-import { startBeat } from './beat.js';
+import { type Beat, startBeat } from './beat.js';
 import { hasIterationClock } from './clock.js';
 import { tapConnections } from './connection-tap.js';
 import { tapAsyncResource, tapContextManager } from './context-tap.js';
@@ -16,9 +16,12 @@ import { StartUp } from './start-up.js';
 import type { Tally } from './tally.js';
 import { TracedRecorder } from './traced-recorder.js';
 
+/** At rest beats are so far apart at least. Milliseconds. */
+const REST_INTERVAL_MILLIS = 100;
+
 export interface LoopListener extends RecorderListener {
-  /** The loop turned in time, or late by so many milliseconds. */
-  onBeat(lateMillis: number): void;
+  /** The loop turned in time, or late by so many milliseconds; due so many after the last beat. */
+  onBeat(lateMillis: number, dueAfterMillis: number): void;
   /** The process exits: what is still to be said must be said now. */
   onExit(): void;
 }
@@ -68,15 +71,26 @@ export class LoopWatch {
     this._undo.push(() => process.removeListener('exit', onExit));
     // In the root context, or every beat would count as a callback of the span that happened to be active.
     context.with(ROOT_CONTEXT, () => {
-      const beat = startBeat(this._config.delayIntervalMillis, (lateMillis) => {
+      const onBeat = (lateMillis: number, dueAfterMillis: number): void => {
         if (this._recorder) this._followManager(this._recorder);
         this._sampler?.beat(lateMillis);
         this._watchdog?.beat();
-        this._listener.onBeat(lateMillis);
+        this._listener.onBeat(lateMillis, dueAfterMillis);
+        if (this._recorder) this._setPace(beat, this._recorder);
+      };
+      const beat = startBeat(this._config.delayIntervalMillis, onBeat, (timer) => {
+        startUp?.expect(timer);
+        if (this._recorder) this._recorder.beatTimer = timer;
       });
-      startUp?.expect(beat.timer);
+      if (this._watchdog) this._watchdog.onAwake = () => context.with(ROOT_CONTEXT, beat.now);
       this._undo.push(() => beat.stop());
     });
+  }
+
+  /** A process with nothing to do is woken rarely; to wake it takes more of a core than anything that we do then. */
+  private _setPace(beat: Beat, recorder: SliceRecorder): void {
+    const { delayIntervalMillis } = this._config;
+    beat.setPace(recorder.beat() ? Math.max(delayIntervalMillis, REST_INTERVAL_MILLIS) : delayIntervalMillis);
   }
 
   /** @returns whether every callback is followed from now on. */

@@ -74,7 +74,7 @@ export class Reporter implements LoopListener {
     delayListener?: DelayListener,
   ) {
     const record = (waitMillis: number): void => this._telemetry.metrics.recordDelay(waitMillis);
-    this._delay = new DelayMeter(_config.delayIntervalMillis, record, delayListener);
+    this._delay = new DelayMeter(record, delayListener);
     this._limit = new RateLimit(_config.maxBlocksPerMinute);
     this._stalls = new Stalls(_config.blockThresholdMillis * 1000);
   }
@@ -131,10 +131,14 @@ export class Reporter implements LoopListener {
     this._deliver(() => true);
   }
 
-  onBeat(lateMillis: number): void {
-    this._guard('record the delay', () => this._delay.beat(lateMillis, this.watch?.recorder));
+  onBeat(lateMillis: number, dueAfterMillis: number): void {
+    this._guard('record the delay', () => this._delay.beat(lateMillis, dueAfterMillis, this.watch?.recorder));
     this._markStalled();
     this._deliver(({ evidence, notedAt }) => evidence.isComplete() || now() - notedAt > MAX_EVIDENCE_MILLIS);
+    this._evidence.beat();
+  }
+
+  onWake(): void {
     this._evidence.beat();
   }
 

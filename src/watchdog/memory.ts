@@ -19,8 +19,11 @@ export const Slot = {
   Sessions: 4,
   /** Main → worker: above 0, what runs is allowed to block; neither look nor report. */
   Allowed: 5,
+  /** Main → worker: 1 = nothing but beats goes on, and those come rarely. Waited on until something does. */
+  Resting: 6,
 } as const;
-const SLOTS = 6;
+/** An even number, or the fields behind them would not be aligned. */
+export const SLOTS = 8;
 
 /**
  * Float64 slots: 64 bits at an aligned address are written in one piece. Times are milliseconds on the main thread's

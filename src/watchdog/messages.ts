@@ -28,6 +28,8 @@ export type ToWorker =
 
 /** Worker → main. */
 export type FromWorker =
+  /** The loop is no longer at rest: time for a beat. */
+  | { readonly type: 'awake' }
   | { readonly type: 'mapped'; readonly id: number; readonly frames: readonly StackFrame[] }
   /** Looks fail here, for this reason: none will be tried again. */
   | { readonly type: 'blind'; readonly reason: string };

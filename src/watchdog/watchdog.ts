@@ -39,6 +39,8 @@ export class Watchdog {
   readonly memory = new SharedMemory();
   /** Gets each sight that is kept, inside the blocked code like the look itself: must not throw. */
   onProbe: ((probe: Probe, at: number) => void) | undefined;
+  /** The worker asks for a beat, because the loop is no longer at rest. */
+  onAwake: () => void = () => {};
   /** Nothing else tells whose time it is: look early and often. Takes effect when the first beat starts the worker. */
   isSampling = false;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
@@ -79,12 +81,12 @@ export class Watchdog {
 
   /** What follows may block: it is neither looked at nor reported as a hang, until {@link resume}. Can be nested. */
   pause(): void {
-    (this.memory.slots[Slot.Allowed] as number)++;
+    Atomics.add(this.memory.slots, Slot.Allowed, 1);
   }
 
   resume(): void {
     this.memory.fields[Field.BeatAt] = now();
-    (this.memory.slots[Slot.Allowed] as number)--;
+    Atomics.sub(this.memory.slots, Slot.Allowed, 1);
   }
 
   /** By how much the worker was late so far, in milliseconds; undefined where none watches. */
@@ -130,6 +132,8 @@ export class Watchdog {
     if (this._stopped) return;
     this._stopped = true;
     Atomics.store(this.memory.slots, Slot.Stop, 1);
+    Atomics.store(this.memory.slots, Slot.Resting, 0);
+    Atomics.notify(this.memory.slots, Slot.Resting);
     clearTimeout(this._restartTimer);
     if (globals[LOOK] === this._look) Reflect.deleteProperty(globals, LOOK);
     // With a session open, Node.js prints "Waiting for the debugger to disconnect..." and does wait.
@@ -220,6 +224,8 @@ export class Watchdog {
   private _receive(message: FromWorker): void {
     if (message.type === 'blind') {
       this._diag.warn(`no stacks: ${message.reason}`);
+    } else if (message.type === 'awake') {
+      this.onAwake();
     } else {
       const onMapped = this._mapWaiters.get(message.id);
       this._mapWaiters.delete(message.id);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Field, type SharedMemory, Slot } from '../memory.js';
-import type { Sight, WorkerData } from '../messages.js';
+import type { FromWorker, Sight, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import type { Inspector } from './inspector.js';
 
@@ -18,6 +18,8 @@ const MAX_REPEATS = 5;
 const STUCK_MILLIS = 100;
 /** Hang reports go out at the threshold, at twice the time, four times and so on, but at least so often. Milliseconds. */
 const MAX_REPORT_INTERVAL_MILLIS = 300_000;
+/** While the loop is at rest this thread waits for its end, but turns to its messages so often. Milliseconds. */
+const MAX_REST_MILLIS = 1_000;
 
 /** Watches the beat of the main thread. While that comes in time there is nothing to do but to sleep until the next. */
 export class Lookout {
@@ -30,6 +32,8 @@ export class Lookout {
   private _nextReportMillis = 0;
   private _wokenAt: number;
   private _wakeAt: number;
+  /** Hang reports that are under way. */
+  private _reports = 0;
 
   constructor(
     private readonly _data: WorkerData,
@@ -37,6 +41,7 @@ export class Lookout {
     private readonly _now: () => number,
     private readonly _inspector: Inspector,
     private readonly _reporter: HangReporter,
+    private readonly _tell: (message: FromWorker) => void,
   ) {
     this._wokenAt = _now();
     this._wakeAt = this._wokenAt;
@@ -58,6 +63,13 @@ export class Lookout {
       this._inspector.leave();
       return;
     }
+    // Ahead of the beat, which the main thread writes first: where this is over, the beat is a new one.
+    const isResting = Atomics.load(slots, Slot.Resting) === 1;
+    const isExcused = isResting || Atomics.load(slots, Slot.Allowed) > 0 || Atomics.load(slots, Slot.Debugged) === 1;
+    if (isResting && this._mayRest()) {
+      this._rest();
+      return;
+    }
     const time = this._now();
     const lateMillis = time - this._wakeAt;
     if (lateMillis > LATE_MILLIS)
@@ -69,7 +81,7 @@ export class Lookout {
     else this._silentMillis += Math.min(time, this._wakeAt + OVERSLEPT_MILLIS) - this._wokenAt;
     this._wokenAt = time;
 
-    if (Atomics.load(slots, Slot.Debugged) === 1 || Atomics.load(slots, Slot.Allowed) > 0) {
+    if (isExcused) {
       this._sleep(time, this._data.firstLookMillis);
     } else if (time - beatAt < this._data.firstLookMillis) {
       // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
@@ -78,6 +90,20 @@ export class Lookout {
       if (!overslept) this._whileSilent(time);
       this._sleep(time, ALERT_MILLIS);
     }
+  }
+
+  /** Whether nothing is under way in this thread that would have to wait. */
+  private _mayRest(): boolean {
+    const isDebugged = Atomics.load(this._memory.slots, Slot.Debugged) === 1;
+    return this._reports === 0 && this._inspector.waitsFor(this._now()) === 0 && !isDebugged;
+  }
+
+  private _rest(): void {
+    const { slots } = this._memory;
+    Atomics.wait(slots, Slot.Resting, 1, MAX_REST_MILLIS);
+    if (Atomics.load(slots, Slot.Resting) === 0) this._tell({ type: 'awake' });
+    this._wokenAt = this._now();
+    this._sleep(this._wokenAt, 0);
   }
 
   private _startOver(beatAt: number, time: number): void {
@@ -118,7 +144,11 @@ export class Lookout {
       running: this._memory.runningSpan(),
     });
     // An unhandled rejection in this thread, while a look is under way, has been seen to abort the whole process.
-    const next = this._data.hangAction === 'abort' ? abort : (): void => {};
+    const next = (): void => {
+      this._reports--;
+      if (this._data.hangAction === 'abort') abort();
+    };
+    this._reports++;
     report.then(next, next);
   }
 }

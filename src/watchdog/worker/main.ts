@@ -14,7 +14,7 @@ const mainNow = (): number => processClock() + data.clockOffset;
 const memory = new SharedMemory(data.memory);
 const inspector = new Inspector(memory, mainNow, (reason) => tell({ type: 'blind', reason }));
 const reporter = new HangReporter(data.resolveFrom);
-const lookout = new Lookout(data, memory, mainNow, inspector, reporter);
+const lookout = new Lookout(data, memory, mainNow, inspector, reporter, tell);
 
 parentPort?.on('message', (message: ToWorker) => {
   if (message.type === 'resource') reporter.resource = message;
@@ -22,5 +22,7 @@ parentPort?.on('message', (message: ToWorker) => {
 });
 // The port alone must not keep this thread running once it is told to stop.
 parentPort?.unref();
+// It would end this thread, and with it, where a look is under way, now and then the process.
+process.on('unhandledRejection', () => {});
 enableSourceMaps(data.mapsSources);
 lookout.start();

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from 'vitest';
+import { expectDuration, millisOf, runFixture, runScenario, type ScenarioResult } from './support/run-fixture.js';
+
+const run = (name: string): Promise<ScenarioResult> => runScenario('rest.cjs', name);
+
+it('beats rarely while nothing goes on, and often while something does', async () => {
+  const { output } = await run('turns');
+  expect(output.busy).toBeGreaterThan(100);
+  // In 2 s: 20 beats, and what else Node.js does.
+  expect(output.rest).toBeLessThan(40);
+  expect(output.sessions).toBe(0);
+});
+
+it('measures and sees a block that ends a rest as any other', async () => {
+  const result = await run('blocks after a rest');
+  expect(result.output.rests).toBe(5);
+  expect(result.blamedNames).toEqual(['70', '300', '120', '90', '200']);
+  expect(result.blockSpans).toHaveLength(5);
+  for (const name of result.blamedNames) {
+    const own = millisOf(result.span(name), 'eventloop.block.duration');
+    expectDuration(result, own, result.measured(name));
+    const blockSpan = result.blockSpans.find(({ parentSpanId }) => parentSpanId === result.span(name).spanId);
+    // A look takes a while to come: the shortest may be over by then.
+    if (name === '70') continue;
+    expect(blockSpan?.attributes).toMatchObject({
+      'eventloop.block.cause': 'cpu',
+      'eventloop.block.stack_accuracy': 'during',
+    });
+    expect(blockSpan?.attributes['code.function.name']).toBe('block');
+  }
+});
+
+it('does not look at short work that ends a rest', async () => {
+  const result = await run('short work after a rest');
+  expect(result.blocksOfOwnMaking).toEqual([]);
+  expect(result.output.sessions).toBe(0);
+});
+
+it('takes a rest that signals interrupt for idle time', async () => {
+  const result = await run('signals during a rest');
+  expect(result.blockSpans).toEqual([]);
+  expect(result.output.sessions).toBe(0);
+});
+
+it('counts as delay that the process was stopped during a rest', async () => {
+  const result = await run('stopped during a rest');
+  expect(result.blockSpans).toEqual([]);
+  const max = result.output.metrics['eventloop.delay']?.points.map(({ value }) => (value as { max?: number }).max);
+  expect(max).toHaveLength(1);
+  expect(max?.[0]).toBeGreaterThan(0.85);
+  expect(max?.[0]).toBeLessThan(1.1);
+});
+
+it('can be disabled during a rest, and enabled again', async () => {
+  const result = await run('disabled during a rest');
+  expect(result.output.restsBefore).toBe(1);
+  expect(result.blamedNames).toEqual(['blocks']);
+  expect(result.blockSpans[0]?.attributes['code.function.name']).toBe('block');
+});
+
+it('needs no watchdog', async () => {
+  const result = await run('without the watchdog');
+  expect(result.blamedNames).toEqual(['blocks']);
+  expectDuration(result, millisOf(result.span('blocks'), 'eventloop.block.duration'), result.measured('blocks'));
+});
+
+it('ends with the program, at once', async () => {
+  const { code, stdout, stderr } = await runFixture('rest.cjs', { args: ['ends'] });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(JSON.parse(stdout).exitMillis).toBeLessThan(100);
+});
