@@ -11,7 +11,6 @@ it('bears a look of the watchdog while it gives a new span its tally', () => {
     onSpanEnding() {},
     onRanBehind() {},
     onCaughtUp() {},
-    onWake() {},
   };
   const recorder = new SliceRecorder(50, 20, listener, undefined);
   let looks = 0;

@@ -7,8 +7,8 @@ const run = (name: string): Promise<ScenarioResult> => runScenario('rest.cjs', n
 it('beats rarely while nothing goes on, and often while something does', async () => {
   const { output } = await run('turns');
   expect(output.busy).toBeGreaterThan(100);
-  // In 2 s: 20 beats, and what else Node.js does.
-  expect(output.rest).toBeLessThan(40);
+  // In 2 s: 10 beats before it is at rest again, then 18, and what else Node.js does.
+  expect(output.rest).toBeLessThan(45);
   expect(output.sessions).toBe(0);
 });
 

@@ -50,8 +50,6 @@ export interface RecorderListener extends CatchUpListener {
    * {@link MIN_TOTAL_MICROS}, or in a block or behind one.
    */
   onSpanEnding(tally: Tally, span: Span): void;
-  /** Something happens on a loop that was at rest. */
-  onWake(): void;
 }
 
 /** Own time below this is not worth an attribute on every span. */
@@ -141,6 +139,9 @@ export class SliceRecorder {
   connectionUse: (resource: object) => ConnectionUse | undefined = noUse;
   /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
+
+  /** Called inside a hook when something happens on a loop that was at rest: must not throw. */
+  onWake: () => void = () => {};
 
   /** Whose time a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
   private _doubtedTally: Tally | undefined;
@@ -400,11 +401,10 @@ export class SliceRecorder {
     this._depth = 0;
     if (isBeat) return;
     this._quietBeats = 0;
-    // In this order: the worker looks at the beat as soon as the rest is over.
-    if (this._memory !== undefined) this._memory.fields[Field.BeatAt] = this._since;
+    // Ahead of the end: the worker looks at the beat as soon as the rest is over.
+    this.onWake();
     Atomics.store(this._slots, Slot.Resting, 0);
     Atomics.notify(this._slots, Slot.Resting);
-    this._listener.onWake();
   }
 
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */

@@ -22,6 +22,8 @@ const REST_INTERVAL_MILLIS = 100;
 export interface LoopListener extends RecorderListener {
   /** The loop turned in time, or late by so many milliseconds; due so many after the last beat. */
   onBeat(lateMillis: number, dueAfterMillis: number): void;
+  /** The loop is no longer at rest. */
+  onWake(): void;
   /** The process exits: what is still to be said must be said now. */
   onExit(): void;
 }
@@ -110,6 +112,10 @@ export class LoopWatch {
     this._followManager(recorder);
     this._undo.push(tapAsyncResource(recorder));
     this._undo.push(tapConnections(recorder));
+    recorder.onWake = () => {
+      this._watchdog?.beat();
+      this._listener.onWake();
+    };
     recorder.start(startUp);
     this._undo.push(() => recorder.stop());
     try {

@@ -139,7 +139,7 @@ export class Reporter implements LoopListener {
   }
 
   onWake(): void {
-    this._evidence.beat();
+    this._guard('find the cause of blocks', () => this._evidence.beat());
   }
 
   onExit(): void {

@@ -21,6 +21,8 @@ export const Slot = {
   Allowed: 5,
   /** Main → worker: 1 = nothing but beats goes on, and those come rarely. Waited on until something does. */
   Resting: 6,
+  /** Worker → main: {@link Jobs} when it asked for a look. */
+  JobsAsked: 7,
 } as const;
 /** An even number, or the fields behind them would not be aligned. */
 export const SLOTS = 8;
@@ -38,8 +40,10 @@ export const Field = {
   WorkerLateMillis: 2,
   /** Worker → main: when it last woke; what it was late by until then is in the sum. */
   WorkerWokeAt: 3,
+  /** Worker → main: when it asked for a look. */
+  AskedAt: 4,
 } as const;
-const FIELDS = 4;
+const FIELDS = 5;
 
 /** One entry of the ring: ticket, lengths, ids, name. */
 const ENTRY_BYTES = 256;

@@ -250,9 +250,11 @@ export class Watchdog {
   }
 
   /** Runs inside the blocked code. */
-  private readonly _look = (askedAt: number, jobsThen: number): string => {
+  private readonly _look = (): string => {
     try {
-      const jobs = (this.memory.slots[Slot.Jobs] as number) - jobsThen;
+      const { slots, fields } = this.memory;
+      const askedAt = fields[Field.AskedAt] as number;
+      const jobs = (slots[Slot.Jobs] as number) - (slots[Slot.JobsAsked] as number);
       return JSON.stringify(this._see(now() - askedAt <= PROMPT_MILLIS || jobs >= MANY_JOBS, jobs === 0));
     } catch {
       return '';

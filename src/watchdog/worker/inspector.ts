@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type SharedMemory, Slot } from '../memory.js';
+import { Field, type SharedMemory, Slot } from '../memory.js';
 import { LOOK_KEY, type Sight } from '../messages.js';
 
 /** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */
 const MAX_FAILURES = 3;
+
+/** Always the same: V8 keeps whatever it has compiled for a while. */
+const EVALUATE_LOOK = {
+  expression: `globalThis[Symbol.for(${JSON.stringify(LOOK_KEY)})]?.()`,
+  returnByValue: true,
+  silent: true,
+};
 
 interface Session {
   connectToMainThread(): void;
@@ -39,7 +46,7 @@ export class Inspector {
   /** Asks the blocked thread for its stack; `onSight` is called once it answers, which a native call can put off for ever. */
   look(onSight: (sight: Sight) => void): void {
     if (this._session !== undefined || this.isBlind) return;
-    const { slots } = this._memory;
+    const { slots, fields } = this._memory;
     Atomics.store(slots, Slot.SessionOpen, 1);
     // In this order, and the other way round in the main thread: one of the two sees the other.
     if (Atomics.load(slots, Slot.Stop) === 1) {
@@ -52,10 +59,10 @@ export class Inspector {
       session.connectToMainThread();
       this._session = session;
       Atomics.add(slots, Slot.Sessions, 1);
-      const jobs = Atomics.load(slots, Slot.Jobs);
+      Atomics.store(slots, Slot.JobsAsked, Atomics.load(slots, Slot.Jobs));
       this._askedAt = this._now();
-      const expression = `globalThis[Symbol.for(${JSON.stringify(LOOK_KEY)})]?.(${this._askedAt},${jobs})`;
-      session.post('Runtime.evaluate', { expression, returnByValue: true, silent: true }, (error, answer) => {
+      fields[Field.AskedAt] = this._askedAt;
+      session.post('Runtime.evaluate', EVALUATE_LOOK, (error, answer) => {
         // What is thrown in here, Node.js prints as a warning.
         try {
           if (this._session !== session) return;
