@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
-import { Field, type SharedMemory, SLOTS, Slot } from '../watchdog/memory.js';
+import { Field, Rest, type SharedMemory, SLOTS, Slot } from '../watchdog/memory.js';
 import { CatchUp, type CatchUpListener } from './catch-up.js';
 import { idleTime, loopCount, now } from './clock.js';
 import { MIN_BUSY_MILLIS } from './delay.js';
@@ -191,7 +191,7 @@ export class SliceRecorder {
 
   stop(): void {
     this._enabled = false;
-    this._slots[Slot.Resting] = 0;
+    this._slots[Slot.Resting] = Rest.Over;
     this._clearIteration();
     this._tallies.length = 0;
     this._outerContexts.length = 0;
@@ -204,7 +204,7 @@ export class SliceRecorder {
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(resource: object, context: Context | undefined): void {
     if (this._startUp !== undefined) this._see(resource, this._startUp);
-    if (this._slots[Slot.Resting] !== 0) this._beginAnew(resource === this.beatTimer);
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(resource === this.beatTimer);
     this._countJob();
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
@@ -223,7 +223,7 @@ export class SliceRecorder {
 
   /** A `process.nextTick` callback begins: no native code can have run since the last one. */
   enterTick(context: Context | undefined): void {
-    if (this._slots[Slot.Resting] !== 0) this._beginAnew(false);
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
     this._countJob();
     this._enter(context);
     this._returnedAt = 0;
@@ -251,7 +251,7 @@ export class SliceRecorder {
 
   /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
-    if (this._slots[Slot.Resting] !== 0) this._beginAnew(false);
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
     this._countJob();
     if (this._staleContext !== undefined) this._trust();
     const context = this.activeContext();
@@ -370,19 +370,19 @@ export class SliceRecorder {
   /** Closes the current iteration as if the loop had turned: at exit. */
   flush(): void {
     if (!this._enabled) return;
-    if (this._slots[Slot.Resting] !== 0) this._beginAnew(false);
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
     this._turn(loopCount());
   }
 
-  /** Called in each beat. @returns whether the loop is at rest from now on. */
+  /** Called in each beat. @returns whether beats may be rare from now on: the loop is at rest, and the worker knows. */
   beat(): boolean {
     const jobs = this._slots[Slot.Jobs] as number;
     const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._catchUp.micros === 0;
     this._jobsAtBeat = jobs;
     this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
     if (this._quietBeats < QUIET_BEATS) return false;
-    Atomics.store(this._slots, Slot.Resting, 1);
-    return true;
+    Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
+    return this._memory === undefined || Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
   }
 
   /**
@@ -403,7 +403,7 @@ export class SliceRecorder {
     this._quietBeats = 0;
     // Ahead of the end: the worker looks at the beat as soon as the rest is over.
     this.onWake();
-    Atomics.store(this._slots, Slot.Resting, 0);
+    Atomics.store(this._slots, Slot.Resting, Rest.Over);
     Atomics.notify(this._slots, Slot.Resting);
   }
 

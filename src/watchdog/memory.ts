@@ -19,11 +19,20 @@ export const Slot = {
   Sessions: 4,
   /** Main → worker: above 0, what runs is allowed to block; neither look nor report. */
   Allowed: 5,
-  /** Main → worker: 1 = nothing but beats goes on, and those come rarely. Waited on until something does. */
+  /** See {@link Rest}. */
   Resting: 6,
   /** Worker → main: {@link Jobs} when it asked for a look. */
   JobsAsked: 7,
 } as const;
+/** What {@link Slot.Resting} says. Beats become rare only once the worker knows, or it would take them for late. */
+export const Rest = {
+  Over: 0,
+  /** Main → worker: nothing but beats goes on. */
+  Begun: 1,
+  /** Worker → main: it waits for the end. */
+  Noticed: 2,
+} as const;
+
 /** An even number, or the fields behind them would not be aligned. */
 export const SLOTS = 8;
 

@@ -6,7 +6,7 @@ import type { ResolvedConfig } from '../config.js';
 import { loopCount, now } from '../loop/clock.js';
 import type { StackFrame } from '../types.js';
 import { fromUserCode, ownFile, readStack } from './look.js';
-import { Field, processClock, SharedMemory, Slot } from './memory.js';
+import { Field, processClock, Rest, SharedMemory, Slot } from './memory.js';
 import { type FromWorker, LOOK_KEY, type Sight, type ToWorker, type WorkerData } from './messages.js';
 import { whyNotLook, whyNotWatch } from './surroundings.js';
 import { WORKER_SOURCE } from './worker-source.js';
@@ -132,7 +132,7 @@ export class Watchdog {
     if (this._stopped) return;
     this._stopped = true;
     Atomics.store(this.memory.slots, Slot.Stop, 1);
-    Atomics.store(this.memory.slots, Slot.Resting, 0);
+    Atomics.store(this.memory.slots, Slot.Resting, Rest.Over);
     Atomics.notify(this.memory.slots, Slot.Resting);
     clearTimeout(this._restartTimer);
     if (globals[LOOK] === this._look) Reflect.deleteProperty(globals, LOOK);

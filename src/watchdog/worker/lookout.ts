@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Field, type SharedMemory, Slot } from '../memory.js';
+import { Field, Rest, type SharedMemory, Slot } from '../memory.js';
 import type { FromWorker, Sight, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import type { Inspector } from './inspector.js';
@@ -64,9 +64,9 @@ export class Lookout {
       return;
     }
     // Ahead of the beat, which the main thread writes first: where this is over, the beat is a new one.
-    const isResting = Atomics.load(slots, Slot.Resting) === 1;
-    const isExcused = isResting || Atomics.load(slots, Slot.Allowed) > 0 || Atomics.load(slots, Slot.Debugged) === 1;
-    if (isResting && this._mayRest()) {
+    const isResting = this._mayRest() && Atomics.compareExchange(slots, Slot.Resting, Rest.Begun, Rest.Noticed) > 0;
+    const isExcused = Atomics.load(slots, Slot.Allowed) > 0 || Atomics.load(slots, Slot.Debugged) === 1;
+    if (isResting) {
       this._rest();
       return;
     }
@@ -100,8 +100,8 @@ export class Lookout {
 
   private _rest(): void {
     const { slots } = this._memory;
-    Atomics.wait(slots, Slot.Resting, 1, MAX_REST_MILLIS);
-    if (Atomics.load(slots, Slot.Resting) === 0) this._tell({ type: 'awake' });
+    Atomics.wait(slots, Slot.Resting, Rest.Noticed, MAX_REST_MILLIS);
+    if (Atomics.load(slots, Slot.Resting) === Rest.Over) this._tell({ type: 'awake' });
     this._wokenAt = this._now();
     this._sleep(this._wokenAt, 0);
   }
