@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Field, SharedMemory } from '../src/watchdog/memory.js';
-import type { WorkerData } from '../src/watchdog/messages.js';
+import { Field, Rest, SharedMemory, Slot } from '../src/watchdog/memory.js';
+import type { FromWorker, WorkerData } from '../src/watchdog/messages.js';
 import type { HangReporter } from '../src/watchdog/worker/hang-report.js';
 import type { Inspector } from '../src/watchdog/worker/inspector.js';
 import { Lookout } from '../src/watchdog/worker/lookout.js';
@@ -52,5 +52,111 @@ describe('what it tells of its own lateness', () => {
     expect(memory.fields[Field.WorkerLateMillis]).toBeGreaterThanOrEqual(STOPPED - 10);
     expect(memory.fields[Field.WorkerLateMillis]).toBeLessThanOrEqual(STOPPED);
     expect(memory.fields[Field.WorkerWokeAt]).toBeGreaterThan(STOPPED + 30);
+  });
+});
+
+describe('at rest', () => {
+  /** What happens while it waits for the end of the rest, which takes so long. */
+  let onWait: (millis: number) => 'ok' | 'timed-out' = () => 'timed-out';
+  const memory = new SharedMemory();
+  const { slots, fields } = memory;
+  const look = vi.fn();
+  const told: FromWorker[] = [];
+
+  beforeEach(() => {
+    vi.spyOn(Atomics, 'wait').mockImplementation((_, __, ___, millis) => onWait(millis as number));
+    slots.fill(0);
+    fields.fill(0);
+    look.mockClear();
+    told.length = 0;
+    const inspector = { look, leave() {}, waitsFor: () => 0 } as unknown as Inspector;
+    new Lookout(
+      DATA,
+      memory,
+      () => time,
+      inspector,
+      {} as HangReporter,
+      (message) => told.push(message),
+    ).start();
+    fields[Field.BeatAt] = time;
+    slots[Slot.Resting] = Rest.Begun;
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  const end = (): void => {
+    fields[Field.BeatAt] = time;
+    slots[Slot.Resting] = Rest.Over;
+  };
+
+  it('waits, as long as beats come, and asks for one when the rest is over', () => {
+    let waits = 0;
+    onWait = (millis) => {
+      expect(slots[Slot.Resting]).toBe(Rest.Noticed);
+      time += millis;
+      fields[Field.BeatAt] = time;
+      if (++waits < 3) return 'timed-out';
+      end();
+      return 'ok';
+    };
+    advance(20);
+    expect(waits).toBe(3);
+    expect(told).toEqual([{ type: 'awake' }]);
+    expect(look).not.toHaveBeenCalled();
+  });
+
+  it('asks for a beat as well where the rest was over after a wait and before the next', () => {
+    onWait = (millis) => {
+      time += millis;
+      fields[Field.BeatAt] = time;
+      setTimeout(end, 0);
+      return 'timed-out';
+    };
+    advance(10);
+    expect(told).toEqual([{ type: 'awake' }]);
+  });
+
+  it('leaves the main thread time to beat where it was itself woken late', () => {
+    onWait = () => {
+      end();
+      time += 80;
+      return 'ok';
+    };
+    advance(5);
+    expect(told).toEqual([{ type: 'awake' }]);
+    expect(look).not.toHaveBeenCalled();
+    expect(fields[Field.WorkerLateMillis]).toBe(80);
+    fields[Field.BeatAt] = time;
+    advance(20);
+    expect(look).not.toHaveBeenCalled();
+  });
+
+  it('looks where no beat comes though no hook has announced anything', () => {
+    let waits = 0;
+    onWait = (millis) => {
+      waits++;
+      time += millis;
+      return 'timed-out';
+    };
+    advance(60);
+    expect(waits).toBe(1);
+    expect(look).toHaveBeenCalled();
+    // With the next beat it is at rest again.
+    fields[Field.BeatAt] = time;
+    advance(60);
+    expect(waits).toBeGreaterThan(1);
+  });
+
+  it('takes a second in which the whole process was stopped for none', () => {
+    let waits = 0;
+    onWait = (millis) => {
+      time += waits++ === 0 ? millis + 5_000 : millis;
+      if (waits > 1) fields[Field.BeatAt] = time;
+      return 'timed-out';
+    };
+    advance(20);
+    expect(waits).toBeGreaterThan(1);
+    expect(look).not.toHaveBeenCalled();
   });
 });

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
-import { expectDuration, millisOf, runFixture, runScenario, type ScenarioResult } from './support/run-fixture.js';
+import {
+  durationOf,
+  expectDuration,
+  millisOf,
+  runFixture,
+  runScenario,
+  ScenarioResult,
+} from './support/run-fixture.js';
 
 const run = (name: string): Promise<ScenarioResult> => runScenario('rest.cjs', name);
 
@@ -57,6 +64,22 @@ it('can be disabled during a rest, and enabled again', async () => {
   expect(result.output.restsBefore).toBe(1);
   expect(result.blamedNames).toEqual(['blocks']);
   expect(result.blockSpans[0]?.attributes['code.function.name']).toBe('block');
+});
+
+it('ends with the start of a program, if that is so long', async () => {
+  const result = await run('first work after a rest');
+  expect(result.blockSpans).toHaveLength(1);
+});
+
+it('reports a hang that no hook has announced, and the block when it is over', async () => {
+  const { code, stdout, stderr } = await runFixture('rest.cjs', { args: ['unannounced work during a rest'] });
+  expect(code).toBe(0);
+  // An inspector that evaluates answers no other: there is no stack.
+  expect(stderr).toMatch(/event loop hangs: blocked for \d\.\d s in native code, running/);
+  const result = new ScenarioResult(JSON.parse(stdout));
+  expect(result.blockSpans).toHaveLength(1);
+  expect(result.blockSpans[0]?.attributes['eventloop.block.cause']).toBe('cpu');
+  expectDuration(result, durationOf(result.blockSpans[0] as never), result.measured('unannounced'), 50);
 });
 
 it('needs no watchdog', async () => {

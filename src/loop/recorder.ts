@@ -58,6 +58,12 @@ export const MIN_TOTAL_MICROS = 1000;
 /** From here on somebody wants to know of an iteration; no block threshold is lower. */
 const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
 
+/** At rest beats are so far apart at least. Milliseconds. */
+export const REST_INTERVAL_MILLIS = 100;
+
+/** A timer is late by so much as nothing. Milliseconds. */
+const TIMER_MILLIS = 2;
+
 /** So many beats in a row that found nothing but themselves, and the loop is at rest. */
 const QUIET_BEATS = 10;
 
@@ -140,7 +146,7 @@ export class SliceRecorder {
   /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
 
-  /** Called inside a hook when something happens on a loop that was at rest: must not throw. */
+  /** Called when something happens on a loop that was at rest, mostly inside a hook: must not throw. */
   onWake: () => void = () => {};
 
   /** Whose time a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
@@ -157,6 +163,8 @@ export class SliceRecorder {
   beatTimer: object | undefined;
   private _quietBeats = 0;
   private _jobsAtBeat = 0;
+  /** The most that can be lost to a signal between two beats of a rest. */
+  private readonly _restMillis: number;
 
   /**
    * @param _headMillis native time at the head of an iteration counts only above this.
@@ -169,6 +177,7 @@ export class SliceRecorder {
     private readonly _memory: SharedMemory | undefined,
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
+    this._restMillis = Math.max(_headMillis, REST_INTERVAL_MILLIS) + TIMER_MILLIS;
     this._catchUp = new CatchUp(_listener);
     this._slots = _memory?.slots ?? new Int32Array(SLOTS);
   }
@@ -382,29 +391,36 @@ export class SliceRecorder {
     this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
     if (this._quietBeats < QUIET_BEATS) return false;
     Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
-    return this._memory === undefined || Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
+    return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
   }
 
   /**
-   * The first callback since the last beat of a loop at rest. All that time was idle time, also what libuv does not count
-   * as such when a signal interrupts its poll.
+   * The first callback since the last beat of a loop at rest. What libuv did not count as idle time meanwhile it has lost
+   * to a signal that interrupted its poll; unless it is more than that can be: then something ran that no hook announced.
    */
   private _beginAnew(isBeat: boolean): void {
-    this._clearIteration();
-    this._allowedMicros = 0;
-    this._loopCount = loopCount();
-    this._idleTime = idleTime();
-    this._since = now();
-    this._returnedAt = 0;
-    this._context = undefined;
-    this._tally = this.nobody;
-    this._depth = 0;
-    if (isBeat) return;
+    const time = now();
+    const idle = idleTime();
+    const wasBusy = time - this._since - (idle - this._idleTime) > this._restMillis;
+    if (!wasBusy) {
+      this._clearIteration();
+      this._allowedMicros = 0;
+      this._loopCount = loopCount();
+      this._idleTime = idle;
+      this._since = time;
+      this._returnedAt = 0;
+      this._context = undefined;
+      this._tally = this.nobody;
+      this._depth = 0;
+      if (this._startUp?.isOver) this._startUp = undefined;
+      if (isBeat) return;
+    }
     this._quietBeats = 0;
-    // Ahead of the end: the worker looks at the beat as soon as the rest is over.
-    this.onWake();
+    // In this order: the worker looks at the beat as soon as the rest is over, and a hook may fire in `onWake`.
+    if (this._memory !== undefined) this._memory.fields[Field.BeatAt] = time;
     Atomics.store(this._slots, Slot.Resting, Rest.Over);
     Atomics.notify(this._slots, Slot.Resting);
+    this.onWake();
   }
 
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */

@@ -9,15 +9,12 @@ import { tapAsyncResource, tapContextManager } from './context-tap.js';
 import { debugSink } from './debug-sink.js';
 import { installHooks } from './hooks.js';
 import { registeredContextManager, whenContextManagerAppears } from './manager-watch.js';
-import { type BusyIteration, type RecorderListener, SliceRecorder } from './recorder.js';
+import { type BusyIteration, REST_INTERVAL_MILLIS, type RecorderListener, SliceRecorder } from './recorder.js';
 import { Sampler } from './sampler.js';
 import { tapSpanEnd } from './span-tap.js';
 import { StartUp } from './start-up.js';
 import type { Tally } from './tally.js';
 import { TracedRecorder } from './traced-recorder.js';
-
-/** At rest beats are so far apart at least. Milliseconds. */
-const REST_INTERVAL_MILLIS = 100;
 
 export interface LoopListener extends RecorderListener {
   /** The loop turned in time, or late by so many milliseconds; due so many after the last beat. */
@@ -78,7 +75,8 @@ export class LoopWatch {
         this._sampler?.beat(lateMillis);
         this._watchdog?.beat();
         this._listener.onBeat(lateMillis, dueAfterMillis);
-        if (this._recorder) this._setPace(beat, this._recorder);
+        // A hook of the application may have disabled us meanwhile.
+        if (this._recorder?.enabled) this._setPace(beat, this._recorder);
       };
       const beat = startBeat(this._config.delayIntervalMillis, onBeat, (timer) => {
         startUp?.expect(timer);

@@ -24,6 +24,7 @@ export const Slot = {
   /** Worker → main: {@link Jobs} when it asked for a look. */
   JobsAsked: 7,
 } as const;
+
 /** What {@link Slot.Resting} says. Beats become rare only once the worker knows, or it would take them for late. */
 export const Rest = {
   Over: 0,

@@ -214,6 +214,8 @@ export class Watchdog {
   }
 
   private _restart(mayLook: boolean): void {
+    // Whoever was to ask for it at the end of a rest is gone.
+    this.onAwake();
     try {
       this._spawn(mayLook);
     } catch {

@@ -18,7 +18,7 @@ const MAX_REPEATS = 5;
 const STUCK_MILLIS = 100;
 /** Hang reports go out at the threshold, at twice the time, four times and so on, but at least so often. Milliseconds. */
 const MAX_REPORT_INTERVAL_MILLIS = 300_000;
-/** While the loop is at rest this thread waits for its end, but turns to its messages so often. Milliseconds. */
+/** While the loop is at rest this thread waits for its end, but sees to its messages, and to the beat, so often. Milliseconds. */
 const MAX_REST_MILLIS = 1_000;
 
 /** Watches the beat of the main thread. While that comes in time there is nothing to do but to sleep until the next. */
@@ -34,6 +34,10 @@ export class Lookout {
   private _wakeAt: number;
   /** Hang reports that are under way. */
   private _reports = 0;
+  /** The main thread has made its beats rare, and is still to be told that the rest is over. */
+  private _owesAwake = false;
+  /** The beat at rest after which none came: something goes on that no hook has announced. */
+  private _lastBeatAt = -1;
 
   constructor(
     private readonly _data: WorkerData,
@@ -70,10 +74,10 @@ export class Lookout {
       this._rest();
       return;
     }
+    this._tellAwake();
     const time = this._now();
     const lateMillis = time - this._wakeAt;
-    if (lateMillis > LATE_MILLIS)
-      fields[Field.WorkerLateMillis] = (fields[Field.WorkerLateMillis] as number) + lateMillis;
+    if (lateMillis > LATE_MILLIS) this._addLate(lateMillis);
     fields[Field.WorkerWokeAt] = time;
     const overslept = lateMillis > OVERSLEPT_MILLIS;
     const beatAt = fields[Field.BeatAt] as number;
@@ -94,16 +98,43 @@ export class Lookout {
 
   /** Whether nothing is under way in this thread that would have to wait. */
   private _mayRest(): boolean {
-    const isDebugged = Atomics.load(this._memory.slots, Slot.Debugged) === 1;
-    return this._reports === 0 && this._inspector.waitsFor(this._now()) === 0 && !isDebugged;
+    const { slots, fields } = this._memory;
+    const isDebugged = Atomics.load(slots, Slot.Debugged) === 1;
+    const hasBeat = fields[Field.BeatAt] !== this._lastBeatAt;
+    return this._reports === 0 && this._inspector.waitsFor(this._now()) === 0 && !isDebugged && hasBeat;
   }
 
   private _rest(): void {
-    const { slots } = this._memory;
-    Atomics.wait(slots, Slot.Resting, Rest.Noticed, MAX_REST_MILLIS);
-    if (Atomics.load(slots, Slot.Resting) === Rest.Over) this._tell({ type: 'awake' });
-    this._wokenAt = this._now();
-    this._sleep(this._wokenAt, 0);
+    const { slots, fields } = this._memory;
+    const beatAt = fields[Field.BeatAt] as number;
+    // Longer than it takes from beat to beat.
+    const mostMillis = Math.max(MAX_REST_MILLIS, 2 * this._data.firstLookMillis);
+    const from = this._now();
+    this._owesAwake = true;
+    const outcome = Atomics.wait(slots, Slot.Resting, Rest.Noticed, mostMillis);
+    const time = this._now();
+    let lateMillis = 0;
+    if (outcome !== 'timed-out') {
+      lateMillis = Math.max(time - (fields[Field.BeatAt] as number), 0);
+      this._tellAwake();
+    } else if (fields[Field.BeatAt] === beatAt && time - from < mostMillis + OVERSLEPT_MILLIS) {
+      this._lastBeatAt = beatAt;
+    }
+    if (lateMillis > LATE_MILLIS) this._addLate(lateMillis);
+    this._wokenAt = time;
+    // The main thread may be late as well, and gets a chance to beat first.
+    this._sleep(time, lateMillis > OVERSLEPT_MILLIS ? ALERT_MILLIS : 0);
+  }
+
+  private _tellAwake(): void {
+    if (!this._owesAwake || Atomics.load(this._memory.slots, Slot.Resting) !== Rest.Over) return;
+    this._owesAwake = false;
+    this._tell({ type: 'awake' });
+  }
+
+  private _addLate(millis: number): void {
+    const { fields } = this._memory;
+    fields[Field.WorkerLateMillis] = (fields[Field.WorkerLateMillis] as number) + millis;
   }
 
   private _startOver(beatAt: number, time: number): void {
