@@ -20,7 +20,9 @@ it.each([1, 2, 3])(
     for (const span of result.appSpans) {
       const measured = result.measured(span.name);
       const own = ((span.attributes['eventloop.time'] as number | undefined) ?? 0) * 1000;
-      expect(own, span.name).toBeGreaterThan(measured < 1.01 ? -1 : measured - 0.1);
+      // 0.02 ms were missing once, on a machine that held the process up.
+      const least = measured - 0.1 - result.heldUpMillis / 100;
+      expect(own, span.name).toBeGreaterThan(measured < 1.01 ? -1 : least);
       // An operation's own time is also what it does between its measured pieces: timers, streams, child spans, all cold.
       expect(own, span.name).toBeLessThan(measured + result.tolerance(measured) + 20);
     }
