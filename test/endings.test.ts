@@ -52,7 +52,7 @@ describe('a worker that ends at any step of its work is not noticed', () => {
       expect({ step, code }).toEqual({ step, code: 0 });
       expect(stderr.replace(/^opentelemetry-instrumentation-event-loop: event loop hangs.*\n/gm, '')).toBe('');
       const result = new ScenarioResult(JSON.parse(stdout));
-      expect(result.blamedNames).toEqual(['100', '300']);
+      expect(result.blamedNames, stdout).toEqual(['100', '300']);
       expect(result.output.diagLines).toEqual([]);
       expect(result.output.exitMillis).toBeLessThan(100);
     }

@@ -13,9 +13,9 @@ it.each([1, 2, 3])(
     // Recall: all of them.
     const blamed = new Set(result.blamedNames);
     expect([...guilty].filter((name) => !blamed.has(name))).toEqual([]);
-    // Precision: none else, but for one whose own 50 ms were made by a machine that had no core for it.
+    // Precision: none else, but in an iteration whose 50 ms were made by a machine that had no core for it.
     const innocent = [...blamed].filter((name) => !guilty.has(name));
-    if (result.output.waitedOutsideBlocks < 40) expect(innocent).toEqual([]);
+    if (result.heldUpMillis < 25) expect(innocent).toEqual([]);
 
     for (const span of result.appSpans) {
       const measured = result.measured(span.name);
