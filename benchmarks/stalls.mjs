@@ -100,7 +100,6 @@ function isInBlock(time) {
 function isAtEdge(time) {
   return blocks.some(
     ({ startTime, endTime }) =>
-      Math.abs(time - startTime) < CATCH_UP_MILLIS ||
-      (time > endTime - CATCH_UP_MILLIS && time < endTime + CATCH_UP_MILLIS),
+      Math.abs(time - startTime) < CATCH_UP_MILLIS || Math.abs(time - endTime) < CATCH_UP_MILLIS,
   );
 }

@@ -10,6 +10,12 @@ import { Lookout } from '../src/watchdog/worker/lookout.js';
 const STOPPED = 200;
 const DATA = { firstLookMillis: 25, lookIntervalMillis: 10, mayLook: true, hangThresholdMillis: 0 } as WorkerData;
 
+/** One that watches, with nothing else around it. */
+function startLookout(memory: SharedMemory, look: () => void, tell: (message: FromWorker) => void = () => {}): void {
+  const inspector = { look, leave() {}, waitsFor: () => 0 } as unknown as Inspector;
+  new Lookout(DATA, memory, () => time, inspector, {} as HangReporter, tell).start();
+}
+
 /** Time stands still for the timers while the process is stopped, and goes on when it is continued. */
 let time = 0;
 const advance = (millis: number): void => {
@@ -34,15 +40,7 @@ describe('what it tells of its own lateness', () => {
   ])('stopped while %s', (_, onLook, afterwards) => {
     const memory = new SharedMemory();
     const look = vi.fn().mockImplementationOnce(onLook);
-    const inspector = { look, leave() {}, waitsFor: () => 0 } as unknown as Inspector;
-    new Lookout(
-      DATA,
-      memory,
-      () => time,
-      inspector,
-      {} as HangReporter,
-      () => {},
-    ).start();
+    startLookout(memory, look);
     // No beat comes: it looks, and looks again.
     advance(30);
     expect(look).toHaveBeenCalledTimes(1);
@@ -69,15 +67,7 @@ describe('at rest', () => {
     fields.fill(0);
     look.mockClear();
     told.length = 0;
-    const inspector = { look, leave() {}, waitsFor: () => 0 } as unknown as Inspector;
-    new Lookout(
-      DATA,
-      memory,
-      () => time,
-      inspector,
-      {} as HangReporter,
-      (message) => told.push(message),
-    ).start();
+    startLookout(memory, look, (message) => told.push(message));
     fields[Field.BeatAt] = time;
     slots[Slot.Resting] = Rest.Begun;
   });

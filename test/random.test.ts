@@ -15,7 +15,7 @@ it.each([1, 2, 3])(
     expect([...guilty].filter((name) => !blamed.has(name))).toEqual([]);
     // Precision: none else, but in an iteration whose 50 ms were made by a machine that had no core for it.
     const innocent = [...blamed].filter((name) => !guilty.has(name));
-    if (result.heldUpMillis < 25) expect(innocent).toEqual([]);
+    if (!result.wasHeldUp) expect(innocent).toEqual([]);
 
     for (const span of result.appSpans) {
       const measured = result.measured(span.name);

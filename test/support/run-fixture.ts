@@ -139,6 +139,11 @@ export class ScenarioResult {
     return this.output.waitedOutsideBlocks + overdrawn;
   }
 
+  /** A machine that withheld its core for so long was what the run has measured. */
+  get wasHeldUp(): boolean {
+    return this.heldUpMillis >= MAX_HELD_UP_MILLIS;
+  }
+
   get hasBlocksOfTheMachine(): boolean {
     return this._allBlockSpans.length > this.blocksOfOwnMaking.length;
   }
@@ -210,7 +215,7 @@ export function durationOf(span: FixtureSpan): number {
   return span.endTime - span.startTime;
 }
 
-/** A machine that withheld its core from a run for so long was what the run has measured. */
+/** See {@link ScenarioResult.wasHeldUp}. */
 const MAX_HELD_UP_MILLIS = 25;
 const MAX_RUNS = 3;
 
@@ -226,8 +231,7 @@ export async function runScenario(
   for (let runs = 1; ; runs++) {
     const run = await runFixture(file, { ...options, args: [name] });
     const result = run.code === 0 ? new ScenarioResult(JSON.parse(run.stdout) as ScenarioOutput) : undefined;
-    const wasHeldUp = result !== undefined && result.heldUpMillis >= MAX_HELD_UP_MILLIS;
-    if (wasHeldUp && runs < (options.maxRuns ?? MAX_RUNS)) continue;
+    if (result?.wasHeldUp && runs < (options.maxRuns ?? MAX_RUNS)) continue;
     if (result === undefined || run.stderr !== '') {
       throw new Error(`scenario "${name}" ended with ${run.code ?? run.signal} after ${run.millis} ms\n${run.stderr}`);
     }

@@ -68,16 +68,19 @@ export class Lookout {
       return;
     }
     // Ahead of the beat, which the main thread writes first: where this is over, the beat is a new one.
-    const isResting = this._mayRest() && Atomics.compareExchange(slots, Slot.Resting, Rest.Begun, Rest.Noticed) > 0;
     const isExcused = Atomics.load(slots, Slot.Allowed) > 0 || Atomics.load(slots, Slot.Debugged) === 1;
-    if (isResting) {
+    if (
+      !isExcused &&
+      this._mayRest() &&
+      Atomics.compareExchange(slots, Slot.Resting, Rest.Begun, Rest.Noticed) !== Rest.Over
+    ) {
       this._rest();
       return;
     }
     this._tellAwake();
     const time = this._now();
     const lateMillis = time - this._wakeAt;
-    if (lateMillis > LATE_MILLIS) this._addLate(lateMillis);
+    this._addLate(lateMillis);
     fields[Field.WorkerWokeAt] = time;
     const overslept = lateMillis > OVERSLEPT_MILLIS;
     const beatAt = fields[Field.BeatAt] as number;
@@ -98,10 +101,8 @@ export class Lookout {
 
   /** Whether nothing is under way in this thread that would have to wait. */
   private _mayRest(): boolean {
-    const { slots, fields } = this._memory;
-    const isDebugged = Atomics.load(slots, Slot.Debugged) === 1;
-    const hasBeat = fields[Field.BeatAt] !== this._lastBeatAt;
-    return this._reports === 0 && this._inspector.waitsFor(this._now()) === 0 && !isDebugged && hasBeat;
+    const hasBeat = this._memory.fields[Field.BeatAt] !== this._lastBeatAt;
+    return hasBeat && this._reports === 0 && this._inspector.waitsFor(this._now()) === 0;
   }
 
   private _rest(): void {
@@ -120,7 +121,7 @@ export class Lookout {
     } else if (fields[Field.BeatAt] === beatAt && time - from < mostMillis + OVERSLEPT_MILLIS) {
       this._lastBeatAt = beatAt;
     }
-    if (lateMillis > LATE_MILLIS) this._addLate(lateMillis);
+    this._addLate(lateMillis);
     this._wokenAt = time;
     // The main thread may be late as well, and gets a chance to beat first.
     this._sleep(time, lateMillis > OVERSLEPT_MILLIS ? ALERT_MILLIS : 0);
@@ -133,6 +134,7 @@ export class Lookout {
   }
 
   private _addLate(millis: number): void {
+    if (millis <= LATE_MILLIS) return;
     const { fields } = this._memory;
     fields[Field.WorkerLateMillis] = (fields[Field.WorkerLateMillis] as number) + millis;
   }
