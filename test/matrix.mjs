@@ -107,6 +107,8 @@ function runLeg({ major, line }) {
       stdio: ['ignore', 'inherit', 'inherit'],
       env: {
         ...process.env,
+        // From 22.1 on. Most of what a fixture takes is loading the SDK.
+        NODE_COMPILE_CACHE: join(temporary, 'compile-cache'),
         TEST_NODE: node,
         TEST_NODE_VERSION: version,
         TEST_APP: apps.get(line),

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { expect, it } from 'vitest';
-import { SliceRecorder } from '../src/loop/recorder.js';
+import { type BusyIteration, SliceRecorder } from '../src/loop/recorder.js';
+
+const listener = {
+  onIteration() {},
+  onBusyIteration(_iteration: BusyIteration) {},
+  onBlockSoFar() {},
+  onSpanEnding() {},
+  onRanBehind() {},
+  onCaughtUp() {},
+};
 
 it('bears a look of the watchdog while it gives a new span its tally', () => {
-  const listener = {
-    onIteration() {},
-    onBusyIteration() {},
-    onBlockSoFar() {},
-    onSpanEnding() {},
-    onRanBehind() {},
-    onCaughtUp() {},
-  };
   const recorder = new SliceRecorder(50, 20, listener, undefined);
   let looks = 0;
   // Asked in the midst of it, where V8 could serve an interrupt as well.
@@ -27,4 +28,26 @@ it('bears a look of the watchdog while it gives a new span its tally', () => {
   recorder.enterContext(context);
   recorder.stop();
   expect(looks).toBe(1);
+});
+
+it('takes nothing from a callback by looks that are answered behind it, where no context is active', () => {
+  const iterations: BusyIteration[] = [];
+  const recorder = new SliceRecorder(
+    50,
+    20,
+    { ...listener, onBusyIteration: (iteration) => iterations.push(iteration) },
+    undefined,
+  );
+  const span = {} as Span;
+  recorder.start(undefined);
+  recorder.enterCallback({}, trace.setSpan(ROOT_CONTEXT, span));
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < 60);
+  recorder.leaveCallback();
+  recorder.witness(undefined);
+  recorder.witness(undefined);
+  recorder.flush();
+  recorder.stop();
+  const shares = iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
+  expect(shares.map(({ totalMicros }) => Math.floor(totalMicros / 10_000))).toEqual([6]);
 });

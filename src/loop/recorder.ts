@@ -300,10 +300,11 @@ export class SliceRecorder {
   /**
    * A look of the watchdog saw `context` active in the midst of running code. Where two looks in a row see another one
    * than we followed, in one slice of one callback, a change has escaped us, and the whole slice goes to whom they saw.
-   * One look is not enough: it may interrupt our own code, or Node's, between the change and our taking note of it.
+   * One look is not enough: it may interrupt our own code, or Node's, between the change and our taking note of it. Where
+   * the machine gives this thread no core, looks are answered behind the callback, too, where no context is active.
    */
   witness(context: Context | undefined): void {
-    if (!this._enabled || context === this._context || this._isStamping) return;
+    if (!this._enabled || context === this._context || this._isStamping || this._returnedAt !== 0) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
