@@ -58,7 +58,8 @@ describe.each(['cjs', 'esm'] as const)('bundled by esbuild as %s', (format) => {
     for (const attributes of [...blocks, ...hangs.map((span) => span.attributes)]) {
       expect(attributes['code.function.name']).toBe('blocksInTypeScript');
       expect(attributes['code.file.path']).toMatch(path);
-      expect(attributes['eventloop.block.stack_accuracy']).toBe('during');
+      // Where the machine is busy, an answer may take so long that it says "after".
+      expect(attributes['eventloop.block.stack_accuracy']).toMatch(/^(?:during|after)$/);
       if (nodeArgs.length > 0) {
         expect(attributes['code.file.path']).toBe(SOURCE);
         expect(lines[(attributes['code.line.number'] as number) - 1]).toMatch(/performance\.now\(\)/);

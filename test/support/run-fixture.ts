@@ -3,6 +3,7 @@ import { type ChildProcess, execFile } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
+import { noteHeldUp } from './disturbance.js';
 
 /**
  * Fixtures run as child processes: with the Node.js of TEST_NODE (default: this one), inside the application of TEST_APP
@@ -105,7 +106,9 @@ interface ScenarioOutput {
 
 /** What a scenario printed, with the questions that tests ask of it. Durations are milliseconds. */
 export class ScenarioResult {
-  constructor(readonly output: ScenarioOutput) {}
+  constructor(readonly output: ScenarioOutput) {
+    noteHeldUp(this.heldUpMillis);
+  }
 
   get appSpans(): FixtureSpan[] {
     return this.output.spans.filter((span) => span.name !== 'event loop blocked');
@@ -217,32 +220,13 @@ export function durationOf(span: FixtureSpan): number {
 
 /** See {@link ScenarioResult.wasHeldUp}. */
 const MAX_HELD_UP_MILLIS = 25;
-const MAX_RUNS = 3;
 
-/** For what a test does with a service while it runs: whatever came out, it is done again where the machine held it up. */
-export async function undisturbed(run: () => Promise<ScenarioResult>): Promise<ScenarioResult> {
-  for (let runs = 1; ; runs++) {
-    const result = await run();
-    if (!result.wasHeldUp || runs === MAX_RUNS) return result;
+/** Runs one scenario of a fixture and expects it to end well, with nothing on stderr. */
+export async function runScenario(file: string, name: string, options: RunOptions = {}): Promise<ScenarioResult> {
+  const { code, signal, stdout, stderr, millis } = await runFixture(file, { ...options, args: [name] });
+  const result = code === 0 ? new ScenarioResult(JSON.parse(stdout) as ScenarioOutput) : undefined;
+  if (result === undefined || stderr !== '') {
+    throw new Error(`scenario "${name}" ended with ${code ?? signal} after ${millis} ms\n${stderr}`);
   }
-}
-
-/**
- * Runs one scenario of a fixture and expects it to end well, with nothing on stderr. Whatever came out, a run that the
- * machine held up is repeated, unless that is what the scenario is about.
- */
-export async function runScenario(
-  file: string,
-  name: string,
-  options: RunOptions & { maxRuns?: number } = {},
-): Promise<ScenarioResult> {
-  for (let runs = 1; ; runs++) {
-    const run = await runFixture(file, { ...options, args: [name] });
-    const result = run.code === 0 ? new ScenarioResult(JSON.parse(run.stdout) as ScenarioOutput) : undefined;
-    if (result?.wasHeldUp && runs < (options.maxRuns ?? MAX_RUNS)) continue;
-    if (result === undefined || run.stderr !== '') {
-      throw new Error(`scenario "${name}" ended with ${run.code ?? run.signal} after ${run.millis} ms\n${run.stderr}`);
-    }
-    return result;
-  }
+  return result;
 }
