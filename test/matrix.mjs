@@ -46,8 +46,8 @@ for (const { line, major } of legs) {
   installApp(apps.get(line), line, tarball, nodes.get(major), { dependencies: { express: devDependencies.express } });
 }
 
-// The newest Node.js has the most to do.
-const waiting = [...legs].reverse();
+// The longest first: the newest Node.js has the most to do, and the later line the least.
+const waiting = [...legs].sort((a, b) => a.line - b.line || b.major - a.major);
 const results = [];
 await Promise.all(
   Array.from({ length: LEGS_AT_ONCE }, async () => {
