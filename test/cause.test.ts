@@ -42,7 +42,10 @@ describe('tells why the loop was blocked, twenty times out of twenty', () => {
   ])('%s: %s', NEVER_AGAIN, async (scenario, cause, nodeArgs) => {
     const result = await runScenario('cause.cjs', scenario, { nodeArgs, timeoutMillis: 50_000 });
     const disturbances = result.output.disturbances as number[];
-    const inSpans = result.blockSpans.filter((block) => block.parentSpanId !== undefined);
+    const tooLate = result.appSpans.filter(({ name }) => (result.output.tooLate as string[]).includes(name));
+    const inSpans = result.blockSpans.filter(
+      ({ parentSpanId }) => parentSpanId !== undefined && !tooLate.some(({ spanId }) => spanId === parentSpanId),
+    );
     const labels = inSpans.map(({ parentSpanId, attributes }) => {
       const { name } = result.appSpans.find(({ spanId }) => spanId === parentSpanId) as { name: string };
       const label = attributes['eventloop.block.cause'];
