@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
 import { causeOf, type Evidence } from '../src/block/cause.js';
-import { runScenario } from './support/run-fixture.js';
+import { type FixtureSpan, runScenario } from './support/run-fixture.js';
 
 const EVIDENCE: Evidence = { durationMillis: 100, cpuMillis: 100, queuedMillis: 0, gcMillis: 0, bothLateMillis: 0 };
 
@@ -27,6 +27,15 @@ describe('causeOf', () => {
   });
 });
 
+interface Piece {
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly isFit: boolean;
+  readonly disturbance: number;
+}
+
+const DISTURBED_MILLIS = 20;
+
 /** What the machine does to the process is what this is about. */
 const NEVER_AGAIN = { retry: { count: 0 } };
 
@@ -41,23 +50,31 @@ describe('tells why the loop was blocked, twenty times out of twenty', () => {
     ['starved of its core', 'host', []],
   ])('%s: %s', NEVER_AGAIN, async (scenario, cause, nodeArgs) => {
     const result = await runScenario('cause.cjs', scenario, { nodeArgs, timeoutMillis: 50_000 });
-    const disturbances = result.output.disturbances as number[];
-    const tooLate = result.appSpans.filter(({ name }) => (result.output.tooLate as string[]).includes(name));
-    const inSpans = result.blockSpans.filter(
-      ({ parentSpanId }) => parentSpanId !== undefined && !tooLate.some(({ spanId }) => spanId === parentSpanId),
-    );
-    const labels = inSpans.map(({ parentSpanId, attributes }) => {
-      const { name } = result.appSpans.find(({ spanId }) => spanId === parentSpanId) as { name: string };
-      const label = attributes['eventloop.block.cause'];
+    const pieces = result.output.pieces as Piece[];
+    const blocks = pieces.map((piece, i) => blockOf(result.span(`${i}`), piece, result.blockSpans));
+    const labels = pieces.map(({ isFit, disturbance }, i) => {
+      const label = isFit ? blocks[i]?.attributes['eventloop.block.cause'] : undefined;
       // Where the machine gave us no core meanwhile, "host" is right as well.
-      return label === 'host' && (disturbances[Number(name)] as number) > 20 ? cause : label;
+      return label === 'host' && disturbance > DISTURBED_MILLIS ? cause : label;
     });
     // No wrong label: none at all is what thin evidence gives.
     expect(new Set(labels.filter((label) => label !== undefined))).toEqual(new Set([cause]));
-    expect(labels.filter((label) => label === cause).length).toBeGreaterThanOrEqual(8);
-    for (const { attributes } of inSpans) {
+    const isClear = ({ isFit, disturbance }: Piece): boolean =>
+      isFit && (scenario === 'starved of its core' || disturbance <= DISTURBED_MILLIS);
+    expect(labels.filter((label) => label === cause).length).toBeGreaterThanOrEqual(
+      pieces.filter(isClear).length * 0.4,
+    );
+    for (const { attributes } of blocks.filter((block) => block !== undefined)) {
       expect(attributes['eventloop.block.cpu_time']).toBeGreaterThanOrEqual(0);
       expect(attributes['eventloop.block.gc_time']).toBeGreaterThanOrEqual(0);
     }
   });
 });
+
+/** The block that `piece` made; a busy machine makes others in the same span. */
+function blockOf(span: FixtureSpan, piece: Piece, blocks: readonly FixtureSpan[]): FixtureSpan | undefined {
+  return blocks.find(
+    ({ parentSpanId, startTime, endTime }) =>
+      parentSpanId === span.spanId && startTime <= piece.startTime + 10 && endTime >= piece.endTime - 10,
+  );
+}
