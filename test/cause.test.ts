@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
 import { causeOf, type Evidence } from '../src/block/cause.js';
+import { parseStolenTime, stolenBetween } from '../src/loop/stolen-time.js';
 import { type FixtureSpan, runScenario } from './support/run-fixture.js';
 
-const EVIDENCE: Evidence = { durationMillis: 100, cpuMillis: 100, queuedMillis: 0, gcMillis: 0, bothLateMillis: 0 };
+const EVIDENCE: Evidence = {
+  durationMillis: 100,
+  cpuMillis: 100,
+  queuedMillis: 0,
+  gcMillis: 0,
+  bothLateMillis: 0,
+  stolenMillis: 0,
+};
 
 describe('causeOf', () => {
   it.each<[Partial<Evidence>, string | undefined]>([
@@ -22,8 +30,33 @@ describe('causeOf', () => {
     [{ cpuMillis: undefined, gcMillis: 80 }, 'gc'],
     [{ cpuMillis: 5, bothLateMillis: undefined }, undefined],
     [{ cpuMillis: 5, queuedMillis: undefined }, 'wait'],
+    // A busy thread looks asleep while the hypervisor has its core.
+    [{ cpuMillis: 30, stolenMillis: 30 }, undefined],
+    [{ cpuMillis: 30, stolenMillis: 10 }, 'wait'],
+    [{ cpuMillis: 30, stolenMillis: 70, bothLateMillis: 60 }, 'host'],
+    [{ cpuMillis: 60, stolenMillis: 40 }, 'cpu'],
   ])('%j: %s', (evidence, cause) => {
     expect(causeOf({ ...EVIDENCE, ...evidence })).toBe(cause);
+  });
+});
+
+describe('stolen time', () => {
+  const STAT = `cpu  30 0 3 90 1 0 2 70 0 0
+cpu0 10 0 1 40 0 0 1 50 0 0
+cpu2 20 0 2 50 1 0 1 20 0 0
+intr 5 0 7
+`;
+
+  it('is that of each core, by its number', () => {
+    expect([...parseStolenTime(STAT)]).toEqual([500, undefined, 200]);
+  });
+
+  it('is at most what the two cores lost that lost most', () => {
+    expect(stolenBetween([500, 10, 200, 0], [530, 10, 220, 10])).toBe(50);
+    expect(stolenBetween([500], [530])).toBe(30);
+    // A core that was not in use before may have lost anything, and one that is not any more did not run us.
+    expect(stolenBetween([500, 10], [530, 10, 999])).toBe(30);
+    expect(stolenBetween(undefined, [530])).toBe(0);
   });
 });
 

@@ -12,6 +12,8 @@ export interface Evidence {
   readonly gcMillis: number;
   /** By which the watchdog's thread was late as well: the whole process was stopped. Undefined without a watchdog. */
   readonly bothLateMillis: number | undefined;
+  /** That the hypervisor may have taken, at most; it looks like sleep. 0 where the operating system does not tell. */
+  readonly stolenMillis: number;
 }
 
 /** A cause has to account for this part of a block; where none does, none is given. */
@@ -28,9 +30,10 @@ const MAJORITY = 0.5;
  * | most of it neither on a core nor waiting for one                            | `wait` |
  * | none of these, or the thread's CPU time is not known                        | none   |
  * | neither on a core nor waiting for one, and no watchdog tells "stopped" apart | none   |
+ * | the same, but the hypervisor may have taken what would make it a wait       | none   |
  */
 export function causeOf(evidence: Evidence): BlockCause | undefined {
-  const { durationMillis, cpuMillis, gcMillis, bothLateMillis } = evidence;
+  const { durationMillis, cpuMillis, gcMillis, bothLateMillis, stolenMillis } = evidence;
   const queuedMillis = evidence.queuedMillis ?? 0;
   const enough = durationMillis * MAJORITY;
   if (cpuMillis === undefined) return gcMillis >= enough ? 'gc' : undefined;
@@ -40,6 +43,6 @@ export function causeOf(evidence: Evidence): BlockCause | undefined {
   if (queuedMillis + stoppedMillis >= enough) return 'host';
   if (gcMillis >= enough) return 'gc';
   if (cpuMillis - gcMillis >= enough) return 'cpu';
-  if (bothLateMillis !== undefined && asleepMillis - stoppedMillis >= enough) return 'wait';
+  if (bothLateMillis !== undefined && asleepMillis - stoppedMillis - stolenMillis >= enough) return 'wait';
   return undefined;
 }

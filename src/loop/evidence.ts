@@ -2,6 +2,7 @@
 import type { Evidence } from '../block/cause.js';
 import { idleTime, now } from './clock.js';
 import { GcPauses } from './gc.js';
+import { readStolenTime, type StolenTime, StolenTimes, stolenBetween } from './stolen-time.js';
 import { type ThreadTime, threadTimeReader } from './thread-time.js';
 
 /** The beat is itself part of an iteration that may turn out to be a block. */
@@ -31,6 +32,8 @@ interface Standing {
   readonly idleTime: number;
   readonly threadTime: ThreadTime | undefined;
   readonly watchdogLateMillis: number | undefined;
+  /** Of up to a second before. */
+  readonly stolenTime: StolenTime | undefined;
 }
 
 /** A block is told about when the loop has turned, and a beat may come in between. */
@@ -48,6 +51,7 @@ const MAX_STANDING_MILLIS = 100;
 export class EvidenceCollector {
   private readonly _read = threadTimeReader();
   private readonly _gc = new GcPauses();
+  private readonly _stolen = new StolenTimes();
   /** The latest last. */
   private readonly _standings: Standing[] = [];
 
@@ -94,6 +98,8 @@ export class EvidenceCollector {
         queuedMillis = clamp(after.queuedMillis - before.queuedMillis, durationMillis - cpuMillis);
       }
     }
+    const mayBeWait = cpuMillis !== undefined && 2 * (cpuMillis + (queuedMillis ?? 0)) < durationMillis;
+    const stolenMillis = mayBeWait ? stolenBetween(standing.stolenTime, readStolenTime()) : 0;
     const isOtherKnown = (): boolean => (this._otherThread?.lateUntil ?? 0) > endedAt;
     return {
       isComplete: () =>
@@ -106,6 +112,7 @@ export class EvidenceCollector {
         bothLateMillis: isOtherKnown()
           ? difference(this._otherThread?.lateMillis, standing.watchdogLateMillis)
           : undefined,
+        stolenMillis,
       }),
     };
   }
@@ -116,6 +123,7 @@ export class EvidenceCollector {
       idleTime: idleTime(),
       threadTime: this._read(),
       watchdogLateMillis: this._otherThread?.lateMillis,
+      stolenTime: this._stolen.recent(),
     };
   }
 }
