@@ -122,7 +122,7 @@ it('still says so on stderr when the collector is down, and goes on afterwards',
   const { port } = closed.address() as AddressInfo;
   closed.close();
   await start({ hangThresholdMillis: 300 }, { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
-  await service.send('/hang?kind=loop&millis=1500');
+  await service.send('/hang?kind=loop&millis=2000');
   await waitFor(() => (service.stderr.split('\n').length > 3 ? true : undefined));
   expect(await (await fetch(await service.url('/'))).text()).toBe('ok');
   expect(service.stderr.trim().split('\n')).toHaveLength(3);
