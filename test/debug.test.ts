@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { transform } from 'esbuild';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Run, type RunOptions, runFixture } from './support/run-fixture.js';
 import { Service } from './support/service.js';
@@ -65,6 +66,29 @@ describe('an express application that nobody has touched', () => {
     expect(stderr).toMatch(new RegExp(`: failed, over 150 ms: .* at ${where}\n$`));
     expect(code).toBe(1);
   });
+});
+
+it('names the line in the source of what a loader compiles, with --enable-source-maps', async () => {
+  const source = `// What nothing is left of.
+interface Nothing {}
+
+export function spin(millis: number): void {
+  const until: number = performance.now() + millis;
+  while (performance.now() < until);
+}
+`;
+  const PROGRAM_FILE = join(folder, 'program.flavour');
+  writeFileSync(PROGRAM_FILE, source);
+  const { code: PROGRAM_CODE } = await transform(source, {
+    loader: 'ts',
+    format: 'cjs',
+    sourcemap: 'inline',
+    sourcefile: PROGRAM_FILE,
+    minifyWhitespace: true,
+  });
+  const nodeArgs = ['--enable-source-maps', ...BY_IMPORT];
+  const { stderr } = await debug('compiled by a loader', { nodeArgs, env: { PROGRAM_FILE, PROGRAM_CODE } });
+  expect(stderr).toMatch(/^ {2}> spin \(.*program\.flavour:6:\d+\)$/m);
 });
 
 describe.concurrent('the async resource is named', () => {

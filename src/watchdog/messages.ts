@@ -30,7 +30,13 @@ export type ToWorker =
 export type FromWorker =
   /** The loop is no longer at rest: time for a beat. */
   | { readonly type: 'awake' }
-  | { readonly type: 'mapped'; readonly id: number; readonly frames: readonly StackFrame[] }
+  | {
+      readonly type: 'mapped';
+      readonly id: number;
+      readonly frames: readonly StackFrame[];
+      /** Files that do not say where their maps are. */
+      readonly withoutMap: readonly string[];
+    }
   /** Looks fail here, for this reason: none will be tried again. */
   | { readonly type: 'blind'; readonly reason: string };
 

@@ -6,6 +6,7 @@ import type { ResolvedConfig } from '../config.js';
 import { loopCount, now } from '../loop/clock.js';
 import type { StackFrame } from '../types.js';
 import { fromUserCode, ownFile, readStack } from './look.js';
+import { mapByLoader } from './map-frame.js';
 import { Field, processClock, Rest, SharedMemory, Slot } from './memory.js';
 import { type FromWorker, LOOK_KEY, type Sight, type ToWorker, type WorkerData } from './messages.js';
 import { whyNotLook, whyNotWatch } from './surroundings.js';
@@ -231,7 +232,7 @@ export class Watchdog {
     } else {
       const onMapped = this._mapWaiters.get(message.id);
       this._mapWaiters.delete(message.id);
-      onMapped?.(message.frames);
+      onMapped?.(mapByLoader(message.frames, message.withoutMap));
     }
   }
 

@@ -5,7 +5,7 @@ import type { FromWorker, ToWorker, WorkerData } from '../messages.js';
 import { HangReporter } from './hang-report.js';
 import { Inspector } from './inspector.js';
 import { Lookout } from './lookout.js';
-import { enableSourceMaps, mapFrames } from './source-maps.js';
+import { enableSourceMaps, filesWithoutMap, mapFrames } from './source-maps.js';
 
 const data = workerData as WorkerData;
 const tell = (message: FromWorker): void => parentPort?.postMessage(message);
@@ -17,8 +17,12 @@ const reporter = new HangReporter(data.resolveFrom);
 const lookout = new Lookout(data, memory, mainNow, inspector, reporter, tell);
 
 parentPort?.on('message', (message: ToWorker) => {
-  if (message.type === 'resource') reporter.resource = message;
-  else tell({ type: 'mapped', id: message.id, frames: mapFrames(message.frames) });
+  if (message.type === 'resource') {
+    reporter.resource = message;
+  } else {
+    const { id, frames } = message;
+    tell({ type: 'mapped', id, frames: mapFrames(frames), withoutMap: filesWithoutMap(frames) });
+  }
 });
 // The port alone must not keep this thread running once it is told to stop.
 parentPort?.unref();

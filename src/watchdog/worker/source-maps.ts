@@ -4,6 +4,7 @@ import { SourceMap, type SourceMapPayload } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { StackFrame } from '../../types.js';
+import { mapFrame } from '../map-frame.js';
 
 const SOURCE_MAP_URL = /^\/\/[#@] ?sourceMappingURL=(\S+)\s*$/gm;
 const MAX_CACHED = 20;
@@ -27,23 +28,17 @@ export function enableSourceMaps(enabled: boolean): void {
  * map is. Frames that cannot be mapped stay as they are.
  */
 export function mapFrames(frames: readonly StackFrame[]): readonly StackFrame[] {
-  return mapsSources ? frames.map(mapFrame) : frames;
+  if (!mapsSources) return frames;
+  return frames.map((frame) => {
+    const loaded = load(frame.filePath);
+    return loaded ? mapFrame(frame, loaded.map, loaded.directory) : frame;
+  });
 }
 
-function mapFrame(frame: StackFrame): StackFrame {
-  const loaded = load(frame.filePath);
-  const entry = loaded?.map.findEntry(frame.lineNumber - 1, frame.columnNumber - 1);
-  if (!loaded || !entry || !('originalSource' in entry)) return frame;
-  const filePath = toPath(entry.originalSource, loaded.directory);
-  const lineNumber = entry.originalLine + 1;
-  const columnNumber = entry.originalColumn + 1;
-  const place = `${filePath}:${lineNumber}:${columnNumber}`;
-  const text = / \(.*\)$/.test(frame.text) ? frame.text.replace(/ \(.*\)$/, ` (${place})`) : place;
-  return { text, functionName: frame.functionName, filePath, lineNumber, columnNumber };
-}
-
-function toPath(source: string, directory: string): string {
-  return source.startsWith('file://') ? fileURLToPath(source) : resolve(directory, source);
+/** The files of `frames` that do not say where their maps are. */
+export function filesWithoutMap(frames: readonly StackFrame[]): string[] {
+  const files = new Set(frames.map(({ filePath }) => filePath));
+  return [...files].filter((file) => load(file) === undefined);
 }
 
 function load(file: string): LoadedMap | undefined {
