@@ -12,12 +12,11 @@ import {
 const run = (name: string): Promise<ScenarioResult> => runScenario('rest.cjs', name);
 
 it('beats rarely while nothing goes on, and often while something does', async () => {
-  const result = await run('turns');
-  const { output } = result;
+  const { output } = await run('turns');
   expect(output.busy).toBeGreaterThan(100);
   // In 2 s: 10 beats before it is at rest again, then 18, and what else Node.js does.
   expect(output.rest).toBeLessThan(45);
-  expect(result.output.sessions).toBe(0);
+  expect(output.sessions).toBe(0);
 });
 
 it('measures and sees a block that ends a rest as any other', async () => {
@@ -47,7 +46,7 @@ it('does not look at short work that ends a rest', async () => {
 
 it('takes a rest that signals interrupt for idle time', async () => {
   const result = await run('signals during a rest');
-  expect(result.blocksOfOwnMaking).toEqual([]);
+  expect(result.blockSpans).toEqual([]);
   expect(result.output.sessions).toBe(0);
 });
 

@@ -17,7 +17,8 @@ interface Attempt {
 
 /**
  * Runs a test again that failed while the machine was busy with something else, and no other. A test that each time had
- * no cores to speak of is not judged: it is skipped, and says so. One with a `retry` of its own is not run again.
+ * no cores to speak of is not judged: it is skipped, and says so. One with a `retry` of its own is left alone: it may
+ * withhold cores from itself.
  */
 export default class extends TestRunner {
   private readonly _attempts = new WeakMap<RunnerTask, Attempt>();
@@ -26,7 +27,10 @@ export default class extends TestRunner {
 
   override async onBeforeRunTask(test: RunnerTestCase): Promise<void> {
     await super.onBeforeRunTask(test);
-    if (typeof test.retry === 'object') return;
+    if (typeof test.retry === 'object') {
+      this._judged.add(test);
+      return;
+    }
     test.retry = { count: MAX_RETRIES, condition: () => this._disturbedPart(test) > DISTURBED_PART };
   }
 
