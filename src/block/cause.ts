@@ -17,7 +17,7 @@ export interface Evidence {
 }
 
 /** A cause has to account for this part of a block; where none does, none is given. */
-const MAJORITY = 0.5;
+export const MAJORITY = 0.5;
 
 /**
  * Why the thread was blocked: what took most of the time.

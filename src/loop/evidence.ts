@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Evidence } from '../block/cause.js';
+import { type Evidence, MAJORITY } from '../block/cause.js';
 import { idleTime, now } from './clock.js';
 import { GcPauses } from './gc.js';
 import { readStolenTime, type StolenTime, StolenTimes, stolenBetween } from './stolen-time.js';
@@ -98,7 +98,8 @@ export class EvidenceCollector {
         queuedMillis = clamp(after.queuedMillis - before.queuedMillis, durationMillis - cpuMillis);
       }
     }
-    const mayBeWait = cpuMillis !== undefined && 2 * (cpuMillis + (queuedMillis ?? 0)) < durationMillis;
+    const mayBeWait =
+      cpuMillis !== undefined && durationMillis - cpuMillis - (queuedMillis ?? 0) >= durationMillis * MAJORITY;
     const stolenMillis = mayBeWait ? stolenBetween(standing.stolenTime, readStolenTime()) : 0;
     const isOtherKnown = (): boolean => (this._otherThread?.lateUntil ?? 0) > endedAt;
     return {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
+import { readStolenTime } from '../../src/loop/stolen-time.js';
+import { threadTimeReader } from '../../src/loop/thread-time.js';
 
 /**
  * How long the machine withheld its cores so far, in ms: from fixtures, as they say, and from this process, and what its
@@ -20,19 +21,12 @@ const globals = globalThis as { [KEY]?: { heldUpInFixtures: number } };
 globals[KEY] ??= { heldUpInFixtures: 0 };
 const shared = globals[KEY];
 
+const readThreadTime = threadTimeReader();
+
 function ownQueueMillis(): number {
-  return Number(words(`/proc/self/task/${process.pid}/schedstat`)[1] ?? 0) / 1e6;
+  return readThreadTime()?.queuedMillis ?? 0;
 }
 
 function stolenMillis(): number {
-  // Of all cores, in hundredths of a second.
-  return Number(words('/proc/stat')[8] ?? 0) * 10;
-}
-
-function words(file: string): string[] {
-  try {
-    return readFileSync(file, 'latin1').split(/\s+/, 9);
-  } catch {
-    return [];
-  }
+  return readStolenTime()?.reduce((sum, millis) => sum + millis, 0) ?? 0;
 }
