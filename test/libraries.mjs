@@ -76,9 +76,11 @@ const WARM_UP_ROUNDS = 2;
 /** What a duration may be off by, in ms; a busy machine adds to it. */
 const LACKING_MILLIS = 2;
 const SURPLUS_MILLIS = 60;
-/** A machine that held up a service for so long may have made blocks of its own: the service is tried again. */
+/** A machine that held up a service for so long may have made blocks of its own: the service is tried again, last. */
 const DISTURBED_MILLIS = 50;
 const MAX_TRIES = 3;
+/** Where it did so for such a part of the time, each time, nothing can be said: as test/support/runner.ts has it. */
+const USELESS_PART = 0.15;
 const TIMEOUT_MILLIS = 30_000;
 
 const startedAt = performance.now();
@@ -92,6 +94,7 @@ process.on('exit', () => {
 
 let passed = 0;
 let failed = 0;
+let skipped = 0;
 try {
   const names = chosenServices(process.argv.slice(2));
   installApp(app, 2, pack(folder).tarball, node, { dependencies: DEPENDENCIES });
@@ -99,7 +102,12 @@ try {
   console.log(`Node.js ${versionOf(node)}, installed within ${seconds()} s`);
   const upstream = await startUpstream();
   const env = { UPSTREAM_URL: upstream, POSTGRES_URL: await startPostgres(), REDIS_URL: await startRedis() };
-  for (const name of names) await checkService(name, env);
+  // Those to be tried again go to the end, when the machine may have got over it.
+  const queue = names.map((name) => ({ name, tries: 1, judged: false }));
+  for (const service of queue) {
+    const again = await checkService(service, env);
+    if (again !== undefined) queue.push(again);
+  }
 } catch (error) {
   failed++;
   console.log(`FAILED  ${error.stack}`);
@@ -110,7 +118,7 @@ for (const child of children.filter(({ exitCode, signalCode }) => exitCode === n
   await once(child, 'exit');
 }
 console.log(`\nin ${seconds()} s\n`);
-console.log(`${passed} passed, ${failed} failed`);
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exit(failed > 0 ? 1 : 0);
 
 function chosenServices(words) {
@@ -119,7 +127,8 @@ function chosenServices(words) {
   return words.length > 0 ? words : Object.keys(SERVICES);
 }
 
-async function checkService(name, env, tries = 1) {
+/** Says what became of it, or returns that it is to be tried again. */
+async function checkService({ name, tries, judged }, env) {
   let run;
   try {
     run = await runService(name, env);
@@ -133,12 +142,21 @@ async function checkService(name, env, tries = 1) {
     complaints: complaintsAbout(round, run, WITHOUT_STACK.includes(name) ? undefined : USER_FUNCTION),
   }));
   const disturbed = Math.max(...run.reports.map(({ waitedOutsideBlocks }) => waitedOutsideBlocks));
+  const part = disturbed / run.millis;
   const all = findings.flatMap(({ way, complaints }) => complaints.map((complaint) => `${way}: ${complaint}`));
-  if (tries < MAX_TRIES && disturbed > DISTURBED_MILLIS && all.length > 0) {
-    console.log(
-      `again   ${name}: the machine held it up for ${disturbed.toFixed(0)} ms\n        ${all.join('\n        ')}`,
-    );
-    return checkService(name, env, tries + 1);
+  if (all.length > 0 && disturbed > DISTURBED_MILLIS) {
+    const note = `the machine held it up for ${disturbed.toFixed(0)} ms, ${Math.round(part * 100)} % of the time`;
+    const details = `${note}\n        ${all.join('\n        ')}`;
+    judged ||= part < USELESS_PART;
+    if (tries < MAX_TRIES) {
+      console.log(`again   ${name}: ${details}`);
+      return { name, tries: tries + 1, judged };
+    }
+    if (!judged) {
+      skipped += findings.length;
+      console.log(`not judged: ${name}: ${details}`);
+      return;
+    }
   }
   for (const { way, blamed, complaints } of findings) {
     const title = `${name}, ${way}: ${blamed ?? 'nobody'}`;
@@ -152,6 +170,7 @@ async function checkService(name, env, tries = 1) {
 
 /** Starts a service, has it do its work, and returns what it says of each round of requests. */
 async function runService(name, env) {
+  const before = performance.now();
   const child = start(node, [join(app, 'fixtures/libraries.cjs'), name], {
     ...env,
     NODE_OPTIONS: '',
@@ -184,7 +203,7 @@ async function runService(name, env) {
   if (!stdout.closed) await once(stdout, 'close');
   clearTimeout(timeout);
   if (code !== 0) throw new Error(`ended with ${code ?? signal}\n${child.said}`);
-  return { rounds, reports: lines.slice(1).map((line) => JSON.parse(line)) };
+  return { rounds, reports: lines.slice(1).map((line) => JSON.parse(line)), millis: performance.now() - before };
 }
 
 /** Sends `count` requests at once, each in a trace of its own; returns which trace is the guilty one's. */
@@ -227,17 +246,18 @@ function complaintsAbout({ way, blamed, from, to, guilty }, { reports }, userFun
   const spans = own.flatMap(spansOf);
   const accused = spans.filter(isBlocked);
   expect('accused', accused.map(whose), blamed === NOBODY ? [] : [`${blamed} of the guilty`]);
-  const [block, ...more] = spans.filter(isBlock);
-  if (block === undefined) return [...complaints, 'no block was reported'];
+  const [{ millis, middle }] = own[0]?.blocks.filter(({ label }) => label === way) ?? [{}];
+  const reportedBlocks = spans.filter(isBlock);
+  const block = reportedBlocks.find(({ startTime, endTime }) => startTime <= middle && endTime >= middle);
+  if (block === undefined) return [...complaints, 'its block was not reported'];
   expect(
     'further blocks',
-    more.map((span) => span.attributes['eventloop.block.span_names'][0]),
+    reportedBlocks.filter((span) => span !== block).map((span) => span.attributes['eventloop.block.span_names'][0]),
     [],
   );
   expect('parent of the block', block.parentSpanId, accused[0]?.spanId);
   expect('function', block.attributes['code.function.name'], userFunction);
 
-  const [{ millis }] = own[0].blocks.filter(({ label }) => label === way);
   const reported = (accused[0]?.attributes['eventloop.block.duration'] ?? shareOfNobody(block)) * 1000;
   if (!(reported > millis - LACKING_MILLIS && reported < millis + SURPLUS_MILLIS)) {
     complaints.push(`${reported} ms instead of ${millis}`);
