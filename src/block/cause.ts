@@ -17,7 +17,7 @@ export interface Evidence {
 }
 
 /** A cause has to account for this part of a block; where none does, none is given. */
-export const MAJORITY = 0.5;
+const MAJORITY = 0.5;
 
 /**
  * Why the thread was blocked: what took most of the time.
@@ -31,6 +31,9 @@ export const MAJORITY = 0.5;
  * | none of these, or the thread's CPU time is not known                        | none   |
  * | neither on a core nor waiting for one, and no watchdog tells "stopped" apart | none   |
  * | the same, but the hypervisor may have taken what would make it a wait       | none   |
+ *
+ * A collection that lasts because its thread has no core is not what took the time: it counts less all that may be
+ * something else's.
  */
 export function causeOf(evidence: Evidence): BlockCause | undefined {
   const { durationMillis, cpuMillis, gcMillis, bothLateMillis, stolenMillis } = evidence;
@@ -41,8 +44,10 @@ export function causeOf(evidence: Evidence): BlockCause | undefined {
   const stoppedMillis = Math.min(bothLateMillis ?? 0, asleepMillis);
   // Ahead of the collector, which may be what was going on when the process was stopped.
   if (queuedMillis + stoppedMillis >= enough) return 'host';
-  if (gcMillis >= enough) return 'gc';
+  const withheldMillis =
+    bothLateMillis === undefined ? asleepMillis : Math.min(stoppedMillis + stolenMillis, asleepMillis);
+  if (gcMillis - queuedMillis - withheldMillis >= enough) return 'gc';
   if (cpuMillis - gcMillis >= enough) return 'cpu';
-  if (bothLateMillis !== undefined && asleepMillis - stoppedMillis - stolenMillis >= enough) return 'wait';
+  if (asleepMillis - withheldMillis >= enough) return 'wait';
   return undefined;
 }

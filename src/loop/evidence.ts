@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Evidence, MAJORITY } from '../block/cause.js';
+import type { Evidence } from '../block/cause.js';
 import { idleTime, now } from './clock.js';
 import { GcPauses } from './gc.js';
-import { readStolenTime, type StolenTime, StolenTimes, stolenBetween } from './stolen-time.js';
+import {
+  readStolenTime,
+  STOLEN_TIME_RESOLUTION_MILLIS,
+  type StolenTime,
+  StolenTimes,
+  stolenBetween,
+} from './stolen-time.js';
 import { type ThreadTime, threadTimeReader } from './thread-time.js';
 
 /** The beat is itself part of an iteration that may turn out to be a block. */
@@ -98,9 +104,9 @@ export class EvidenceCollector {
         queuedMillis = clamp(after.queuedMillis - before.queuedMillis, durationMillis - cpuMillis);
       }
     }
-    const mayBeWait =
-      cpuMillis !== undefined && durationMillis - cpuMillis - (queuedMillis ?? 0) >= durationMillis * MAJORITY;
-    const stolenMillis = mayBeWait ? stolenBetween(standing.stolenTime, readStolenTime()) : 0;
+    const mayBeStolen =
+      cpuMillis !== undefined && durationMillis - cpuMillis - (queuedMillis ?? 0) >= STOLEN_TIME_RESOLUTION_MILLIS;
+    const stolenMillis = mayBeStolen ? stolenBetween(standing.stolenTime, readStolenTime()) : 0;
     const isOtherKnown = (): boolean => (this._otherThread?.lateUntil ?? 0) > endedAt;
     return {
       isComplete: () =>

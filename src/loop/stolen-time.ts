@@ -2,7 +2,8 @@
 import { openSync, readSync } from 'node:fs';
 import { now } from './clock.js';
 
-const TICK_MILLIS = 10;
+/** The operating system counts in such steps. */
+export const STOLEN_TIME_RESOLUTION_MILLIS = 10;
 /** Of the numbers behind a core's name; https://man7.org/linux/man-pages/man5/proc_stat.5.html */
 const STEAL_COLUMN = 7;
 
@@ -15,7 +16,7 @@ export type StolenTime = readonly number[];
 
 /**
  * Follows what a hypervisor takes away: the thread's own times do not tell, it looks as if it slept. 30 µs a reading, so
- * one in a second, and another for a block that may be a wait.
+ * one in a second, and another for a block in which the thread seems to have slept.
  */
 export class StolenTimes {
   private _last: StolenTime | undefined;
@@ -54,7 +55,7 @@ export function readStolenTime(): StolenTime | undefined {
 export function parseStolenTime(stat: string): StolenTime {
   const stolen: number[] = [];
   for (const [, core, numbers] of stat.matchAll(/^cpu(\d+) (.*)$/gm)) {
-    stolen[Number(core)] = Number(numbers?.split(' ')[STEAL_COLUMN] ?? 0) * TICK_MILLIS;
+    stolen[Number(core)] = Number(numbers?.split(' ')[STEAL_COLUMN] ?? 0) * STOLEN_TIME_RESOLUTION_MILLIS;
   }
   return stolen;
 }
