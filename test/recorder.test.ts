@@ -51,3 +51,49 @@ it('takes nothing from a callback by looks that are answered behind it, where no
   const shares = iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
   expect(shares.map(({ totalMicros }) => Math.floor(totalMicros / 10_000))).toEqual([6]);
 });
+
+it.each([
+  ['tick', 'enterTick'],
+  ['promise job', 'enterReaction'],
+] as const)('knows without being told when the last %s has returned', async (_kind, enter) => {
+  const iterations: BusyIteration[] = [];
+  const recorder = new SliceRecorder(
+    50,
+    20,
+    { ...listener, onBusyIteration: (iteration) => iterations.push(iteration) },
+    undefined,
+  );
+  recorder.seesReturns = false;
+  const span = {} as Span;
+  const context = trace.setSpan(ROOT_CONTEXT, span);
+  const spend = (millis: number): void => {
+    const startedAt = performance.now();
+    while (performance.now() - startedAt < millis);
+  };
+  setImmediate(() => {
+    recorder.start(undefined);
+    process.nextTick(() => {
+      recorder.enterTick(context);
+      spend(10);
+      // Behind the mark of the first one.
+      process.nextTick(() => {
+        recorder[enter](context);
+        spend(10);
+      });
+    });
+  });
+  await new Promise<void>((resolve) => {
+    // In the same iteration; to the recorder it is native code.
+    setImmediate(() => {
+      spend(60);
+      recorder.enterCallback({}, undefined);
+      recorder.flush();
+      recorder.stop();
+      resolve();
+    });
+  });
+  const shares = iterations.flatMap(({ tallies }) =>
+    tallies.map((tally) => [tally.span === span ? 'span' : 'nobody', Math.floor(tally.totalMicros / 10_000)]),
+  );
+  expect(Object.fromEntries(shares)).toEqual({ span: 2, nobody: 6 });
+});

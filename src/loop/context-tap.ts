@@ -16,7 +16,8 @@ interface Storage {
   readonly kResourceStore?: symbol;
   readonly enabled?: boolean;
   getStore(): Store;
-  enterWith(store: Store): void;
+  /** @param isScoped known to ours only. */
+  enterWith(store: Store, isScoped?: boolean): void;
   run(store: Store, callback: AnyFunction, ...args: unknown[]): unknown;
 }
 
@@ -50,9 +51,9 @@ export function tapContextManager(manager: ContextManager, recorder: SliceRecord
  */
 function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
   const enterWith = storage.enterWith;
-  const untapEnterWith = patchMethod(storage, 'enterWith', function (this: Storage, store: Store) {
+  const untapEnterWith = patchMethod(storage, 'enterWith', function (this: Storage, store: Store, isScoped?: boolean) {
     enterWith.call(this, store);
-    recorder.enterContext(store);
+    recorder.enterContext(store, isScoped);
   });
   // Where Node keeps the store is its own affair and has changed within a major version: asked, never assumed.
   const key = keepsStoreOnResource() ? storage.kResourceStore : undefined;
@@ -107,11 +108,11 @@ function storeOf(storage: Storage, key: symbol, resource: object): Store {
 function runByEnterWith(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
   const outer = this.getStore();
   if (outer === store) return apply(callback, null, args);
-  this.enterWith(store);
+  this.enterWith(store, true);
   try {
     return apply(callback, null, args);
   } finally {
-    this.enterWith(outer);
+    this.enterWith(outer, true);
   }
 }
 
@@ -166,10 +167,10 @@ function tapManager(manager: TappableManager, recorder: SliceRecorder): () => vo
 /**
  * With AsyncContextFrame, `AsyncResource#runInAsyncScope` (so also `AsyncResource.bind`, `AsyncLocalStorage.bind` and
  * `snapshot`, and every pool and limiter built on them) fires `before` ahead of restoring its own context and no hook
- * afterwards: without this tap a callback of one request that another request runs is charged to the latter.
+ * afterwards: without this tap a callback of one request that another request runs is charged to the latter. Elsewhere
+ * only the return from it has to be seen.
  */
 export function tapAsyncResource(recorder: SliceRecorder): () => void {
-  if (!HAS_ASYNC_CONTEXT_FRAME) return () => {};
   const original = AsyncResource.prototype.runInAsyncScope as AnyFunction;
   // `this` is the receiver that the caller asked for: passed through, so that no closure is needed.
   function entered(this: unknown, fn: AnyFunction, ...args: unknown[]): unknown {
@@ -182,7 +183,9 @@ export function tapAsyncResource(recorder: SliceRecorder): () => void {
     function runInAsyncScope(this: AsyncResource, fn: AnyFunction, thisArg?: unknown, ...args: unknown[]): unknown {
       if (!recorder.enabled) return original.call(this, fn, thisArg, ...args);
       try {
-        return original.call(this, entered, thisArg, fn, ...args);
+        return HAS_ASYNC_CONTEXT_FRAME
+          ? original.call(this, entered, thisArg, fn, ...args)
+          : original.call(this, fn, thisArg, ...args);
       } finally {
         recorder.resync();
       }

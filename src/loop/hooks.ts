@@ -8,21 +8,21 @@ export const HAS_ASYNC_CONTEXT_FRAME = !('_propagate' in AsyncLocalStorage.proto
 
 interface HookOptions {
   before(asyncId: number): void;
-  after(asyncId: number): void;
+  after?(asyncId: number): void;
   /** https://github.com/nodejs/node/pull/61415; ignored without a word where it is not known. */
   trackPromises?: boolean;
 }
 
 /**
  * Feeds the recorder from async_hooks and, where they can be had apart, from V8's promise hooks.
- * Neither `init` nor `destroy` is installed: they are what makes other users of async_hooks slow.
+ * Neither `init` nor `destroy` is installed: they are what makes other users of async_hooks slow. Nor is `after`, where
+ * async_hooks follows promises: Node's `emitHook` looks hooks up by their kind, V8 optimises that look-up for one kind
+ * only, and two kinds cost four times as much as one.
  *
  * @returns a function that removes every hook again.
  */
 export function installHooks(recorder: SliceRecorder): () => void {
   const promisesApart = HAS_ASYNC_CONTEXT_FRAME && knowsTrackPromises();
-  const plainObject = Object.prototype;
-  const getPrototypeOf = Object.getPrototypeOf;
 
   const options: HookOptions = {
     before: () => {
@@ -30,16 +30,17 @@ export function installHooks(recorder: SliceRecorder): () => void {
       const context = recorder.contextOf(resource);
       if (!promisesApart && resource instanceof Promise) {
         recorder.enterReaction(context);
-      } else if (getPrototypeOf(resource) === plainObject) {
-        // The resource of process.nextTick is the only plain object among them.
+      } else if (resource.constructor === Object) {
+        // The resource of process.nextTick is the only plain object among them. To ask for its prototype takes V8 longer.
         recorder.enterTick(context);
       } else {
         recorder.enterCallback(resource, context);
       }
     },
-    after: () => recorder.leaveCallback(),
   };
   if (promisesApart) options.trackPromises = false;
+  recorder.seesReturns = promisesApart || recorder.needsReturns;
+  if (recorder.seesReturns) options.after = () => recorder.leaveCallback();
   const hook = createHook(options).enable();
 
   const stopPromiseHook = promisesApart

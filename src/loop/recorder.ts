@@ -72,6 +72,8 @@ const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRES
 
 /** Kept from load on: fake timers of a test must not hold up ours. */
 const nextTick = process.nextTick;
+const resolved = Promise.resolve();
+const addPromiseJob = resolved.then.bind(resolved) as (job: () => void) => void;
 
 /** Up to here the fast way from milliseconds to whole microseconds does not overflow. */
 const MAX_FAST_MILLIS = 2_000_000;
@@ -90,6 +92,8 @@ const LONG_SLICE_MILLIS = 1;
  */
 export class SliceRecorder {
   readonly isExact = true;
+  /** Whether it takes {@link leaveCallback} at any price. */
+  readonly needsReturns: boolean = false;
   /** Own time of everything that ran under no span, and of native code between callbacks. */
   readonly nobody = new Tally(undefined);
 
@@ -121,6 +125,11 @@ export class SliceRecorder {
   private _staleContext: Context | undefined;
   private _staleTally: Tally = this.nobody;
 
+  /**
+   * Whether {@link leaveCallback} is called. Else a mark behind the last job tells when JavaScript has returned, and a
+   * callback that native code calls in the midst of another's keeps the context until the next change of it is seen.
+   */
+  seesReturns = true;
   /** Contexts to go back to when a nested callback returns. */
   private readonly _outerContexts: (Context | undefined)[] = [];
   protected _depth = 0;
@@ -128,8 +137,9 @@ export class SliceRecorder {
   private readonly _catchUp: CatchUp;
 
   private _endMarked = false;
-  private readonly _endOfJobs = (): void => {
+  private readonly _end = (): void => {
     this._endMarked = false;
+    if (!this.seesReturns && this._tally !== this.nobody) this._returnedAt = now();
   };
 
   private readonly _thresholdMicros: number;
@@ -228,23 +238,23 @@ export class SliceRecorder {
         this._distrust(context, use.shared || use.context === context ? this.nobody : this._lookUp(use.context));
       }
     }
+    if (!this.seesReturns) this._markEnd();
   }
 
-  /** A `process.nextTick` callback begins: no native code can have run since the last one. */
+  /** A `process.nextTick` callback begins. */
   enterTick(context: Context | undefined): void {
-    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
-    this._countJob();
-    this._enter(context);
-    this._returnedAt = 0;
+    this._enterJob(context);
+    if (!this.seesReturns) this._markEndOfTicks();
   }
 
-  /** The same for a promise job, which runs in the context of who waits for it, whatever connection was read. */
+  /** A promise job begins: it runs in the context of who waits for it, whatever connection was read. */
   enterReaction(context: Context | undefined): void {
     if (this._staleContext !== undefined) this._trust();
-    this.enterTick(context);
+    this._enterJob(context);
+    if (!this.seesReturns) this._markEnd();
   }
 
-  /** A callback returns (async_hooks `after`). */
+  /** A callback returns (async_hooks `after`); see {@link seesReturns}. */
   leaveCallback(): void {
     const depth = this._depth - 1;
     if (depth > 0) {
@@ -266,14 +276,19 @@ export class SliceRecorder {
     const context = this.activeContext();
     if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     this._returnedAt = 0;
-    if (!this._endMarked && this._tally !== this.nobody) this._markEndOfJobs();
+    this._markEnd();
   }
 
-  /** Running code made `context` the active one. */
-  enterContext(context: Context | undefined): void {
+  /**
+   * Running code made `context` the active one.
+   *
+   * @param isScoped it will make the one before active again ahead of its return.
+   */
+  enterContext(context: Context | undefined, isScoped = false): void {
     if (!this._enabled) return;
     if (context !== this._context) this._switchTo(context, now());
     this._returnedAt = 0;
+    if (!this.seesReturns && !isScoped) this._markEnd();
   }
 
   /** Running code may have changed the context in a way that tells us no more than that. */
@@ -281,7 +296,7 @@ export class SliceRecorder {
     if (!this._enabled) return;
     this.enterContext(this.activeContext());
     // In a promise job, whose end no hook tells.
-    if (this._depth === 0 && !this._endMarked && this._tally !== this.nobody) this._markEndOfJobs();
+    if (this._depth === 0) this._markEnd();
   }
 
   /** `span.end()` was called: whatever is to be written on the span must be written now. */
@@ -433,13 +448,22 @@ export class SliceRecorder {
   }
 
   /**
-   * V8 tells when a promise job begins; to be told at the end of each as well would cost as much again. An empty tick
-   * runs once after the last of them, and its own hooks say when JavaScript returned: what follows and announces itself
-   * to nobody (a FinalizationRegistry, garbage collection in a task of its own) is then not charged to the last job.
+   * V8 tells when a promise job begins; to be told at the end of each as well would cost as much again, and so it would
+   * for callbacks where async_hooks follows promises. An empty tick runs once after the last of them and says when
+   * JavaScript returned: what follows and announces itself to nobody (a FinalizationRegistry, garbage collection in a task
+   * of its own) is then not charged to the last job.
    */
-  private _markEndOfJobs(): void {
+  private _markEnd(): void {
+    if (this._endMarked || this._tally === this.nobody) return;
     this._endMarked = true;
-    nextTick(this._endOfJobs);
+    nextTick(this._end);
+  }
+
+  /** The same behind ticks, which bring forth ticks: Node.js runs them all, and only then promise jobs. */
+  private _markEndOfTicks(): void {
+    if (this._endMarked || this._tally === this.nobody) return;
+    this._endMarked = true;
+    addPromiseJob(this._end);
   }
 
   /** Ends the start of the program; where this very iteration has loaded modules for long, only once it is over. */
@@ -451,10 +475,20 @@ export class SliceRecorder {
     }
   }
 
+  /** What ticks and promise jobs have in common: no native code can have run since the last one. */
+  protected _enterJob(context: Context | undefined): void {
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
+    this._countJob();
+    this._enter(context);
+    this._returnedAt = 0;
+  }
+
   private _enter(context: Context | undefined): void {
-    const depth = this._depth;
-    if (depth > 0) this._outerContexts[depth] = this._context;
-    this._depth = depth + 1;
+    if (this.seesReturns) {
+      const depth = this._depth;
+      if (depth > 0) this._outerContexts[depth] = this._context;
+      this._depth = depth + 1;
+    }
     if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
 

@@ -16,6 +16,7 @@ const NATIVE = 'native code';
  * own, so that without `./debug` nothing has to ask whether anybody listens.
  */
 export class TracedRecorder extends SliceRecorder {
+  override readonly needsReturns = true;
   private _asyncResource = STARTING;
   /** How long each kind of callback ran in this iteration, in milliseconds. */
   private readonly _ran = new Map<string, number>();
@@ -33,8 +34,8 @@ export class TracedRecorder extends SliceRecorder {
     if (this._depth === 1) this._cut(kindOf(resource));
   }
 
-  override enterTick(context: Context | undefined): void {
-    super.enterTick(context);
+  protected override _enterJob(context: Context | undefined): void {
+    super._enterJob(context);
     if (this._depth === 1) this._cut(executionAsyncResource() instanceof Promise ? PROMISE_JOB : TICK);
   }
 
