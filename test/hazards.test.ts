@@ -155,6 +155,12 @@ describe('context managers', () => {
     expectOwnTime(result, 'a');
     expectOwnTime(result, 'b');
   });
+
+  it('comes back from callbacks that native code calls in the midst of others', async () => {
+    const result = await run('nested native callback');
+    expect(result.blamedNames).toEqual(['b']);
+    expectOwnTime(result, 'b');
+  });
 });
 
 describe('short programs', () => {

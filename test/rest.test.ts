@@ -19,6 +19,9 @@ it('beats rarely while nothing goes on, and often while something does', async (
   expect(output.sessions).toBe(0);
 });
 
+/** The shortest block of which the cause is asked takes 90 ms. */
+const WITHHELD_MILLIS = 30;
+
 it('measures and sees a block that ends a rest as any other', async () => {
   const result = await run('blocks after a rest');
   expect(result.output.rests).toBe(5);
@@ -30,11 +33,12 @@ it('measures and sees a block that ends a rest as any other', async () => {
     const blockSpan = result.blockSpans.find(({ parentSpanId }) => parentSpanId === result.span(name).spanId);
     // A look takes a while to come: the shortest may be over by then.
     if (name === '70') continue;
-    expect(blockSpan?.attributes).toMatchObject({
-      'eventloop.block.cause': 'cpu',
-      'eventloop.block.stack_accuracy': 'during',
-    });
+    expect(blockSpan?.attributes['eventloop.block.stack_accuracy']).toBe('during');
     expect(blockSpan?.attributes['code.function.name']).toBe('block');
+    // Where the machine gave us no core in the blocks, it may be the cause, or leave none.
+    const isQuiet = Number(result.output.waitedInBlocks) < WITHHELD_MILLIS;
+    const cause = blockSpan?.attributes['eventloop.block.cause'];
+    if (isQuiet || !(cause === undefined || cause === 'host')) expect(cause).toBe('cpu');
   }
 });
 

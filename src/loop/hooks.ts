@@ -30,8 +30,7 @@ export function installHooks(recorder: SliceRecorder): () => void {
       const context = recorder.contextOf(resource);
       if (!promisesApart && resource instanceof Promise) {
         recorder.enterReaction(context);
-      } else if (resource.constructor === Object) {
-        // The resource of process.nextTick is the only plain object among them. To ask for its prototype takes V8 longer.
+      } else if (isTick(resource)) {
         recorder.enterTick(context);
       } else {
         recorder.enterCallback(resource, context);
@@ -51,6 +50,11 @@ export function installHooks(recorder: SliceRecorder): () => void {
     hook.disable();
     stopPromiseHook?.();
   };
+}
+
+/** Native addons have plain objects for resources, too. To ask for the prototype takes V8 longer than for the constructor. */
+function isTick(resource: { constructor: unknown; callback?: unknown }): boolean {
+  return resource.constructor === Object && resource.callback !== undefined;
 }
 
 /** Where the option is known, it refuses to go together with `promiseResolve`; elsewhere it is ignored. */

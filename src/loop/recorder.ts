@@ -130,9 +130,11 @@ export class SliceRecorder {
    * callback that native code calls in the midst of another's keeps the context until the next change of it is seen.
    */
   seesReturns = true;
-  /** Contexts to go back to when a nested callback returns. */
+  /** Contexts to go back to when a nested callback returns; the first is that of a promise job. */
   private readonly _outerContexts: (Context | undefined)[] = [];
   protected _depth = 0;
+  /** Whether the outermost callback is nested in a promise job. */
+  private _isInJob = false;
 
   private readonly _catchUp: CatchUp;
 
@@ -228,6 +230,7 @@ export class SliceRecorder {
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
+    else if (this._endMarked && this._depth === 0) this._interruptJob();
     if (this._catchUp.micros !== 0 && isListening(resource)) this._catchUp.hasAccepted = true;
     if (this._staleContext !== undefined) this._trust();
     this._enter(context);
@@ -257,8 +260,9 @@ export class SliceRecorder {
   /** A callback returns (async_hooks `after`); see {@link seesReturns}. */
   leaveCallback(): void {
     const depth = this._depth - 1;
-    if (depth > 0) {
+    if (depth > 0 || this._isInJob) {
       this._depth = depth;
+      if (depth === 0) this._isInJob = false;
       const outer = this._outerContexts[depth];
       if (outer !== this._context) this._switchTo(outer, now());
     } else {
@@ -286,17 +290,16 @@ export class SliceRecorder {
    */
   enterContext(context: Context | undefined, isScoped = false): void {
     if (!this._enabled) return;
+    // In code that no hook has announced, or behind a nested callback: nobody's, as far as we know.
+    if (this._returnedAt !== 0) this._chargeNative();
     if (context !== this._context) this._switchTo(context, now());
-    this._returnedAt = 0;
-    if (!this.seesReturns && !isScoped) this._markEnd();
+    // In a promise job, or where no return is seen at all.
+    if (this._depth === 0 && !isScoped) this._markEnd();
   }
 
   /** Running code may have changed the context in a way that tells us no more than that. */
   resync(): void {
-    if (!this._enabled) return;
-    this.enterContext(this.activeContext());
-    // In a promise job, whose end no hook tells.
-    if (this._depth === 0) this._markEnd();
+    if (this._enabled) this.enterContext(this.activeContext());
   }
 
   /** `span.end()` was called: whatever is to be written on the span must be written now. */
@@ -370,6 +373,7 @@ export class SliceRecorder {
   }
 
   private _chargeNow(): void {
+    if (this._returnedAt !== 0) this._chargeNative();
     const time = now();
     this._charge(time);
     this._since = time;
@@ -483,6 +487,12 @@ export class SliceRecorder {
     this._returnedAt = 0;
   }
 
+  /** The end of the last job is to come, and JavaScript has not returned: native code calls back in the midst of it. */
+  private _interruptJob(): void {
+    this._isInJob = true;
+    this._outerContexts[0] = this._context;
+  }
+
   private _enter(context: Context | undefined): void {
     if (this.seesReturns) {
       const depth = this._depth;
@@ -593,6 +603,7 @@ export class SliceRecorder {
     this._tally = this.nobody;
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     this._depth = 0;
+    this._isInJob = false;
     const isBlock = this._busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
     if (isBlock || this._catchUp.micros !== 0) {
       this._catchUp.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
