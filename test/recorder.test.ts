@@ -12,6 +12,20 @@ const listener = {
   onCaughtUp() {},
 };
 
+/** A recorder, and the blocks that it has found. */
+function recording(): { recorder: SliceRecorder; iterations: BusyIteration[] } {
+  const iterations: BusyIteration[] = [];
+  const onBusyIteration = (iteration: BusyIteration): void => {
+    iterations.push(iteration);
+  };
+  return { recorder: new SliceRecorder(50, 20, { ...listener, onBusyIteration }, undefined), iterations };
+}
+
+function spend(millis: number): void {
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < millis);
+}
+
 it('bears a look of the watchdog while it gives a new span its tally', () => {
   const recorder = new SliceRecorder(50, 20, listener, undefined);
   let looks = 0;
@@ -31,18 +45,11 @@ it('bears a look of the watchdog while it gives a new span its tally', () => {
 });
 
 it('takes nothing from a callback by looks that are answered behind it, where no context is active', () => {
-  const iterations: BusyIteration[] = [];
-  const recorder = new SliceRecorder(
-    50,
-    20,
-    { ...listener, onBusyIteration: (iteration) => iterations.push(iteration) },
-    undefined,
-  );
+  const { recorder, iterations } = recording();
   const span = {} as Span;
   recorder.start(undefined);
   recorder.enterCallback({}, trace.setSpan(ROOT_CONTEXT, span));
-  const startedAt = performance.now();
-  while (performance.now() - startedAt < 60);
+  spend(60);
   recorder.leaveCallback();
   recorder.witness(undefined);
   recorder.witness(undefined);
@@ -56,20 +63,10 @@ it.each([
   ['tick', 'enterTick'],
   ['promise job', 'enterReaction'],
 ] as const)('knows without being told when the last %s has returned', async (_kind, enter) => {
-  const iterations: BusyIteration[] = [];
-  const recorder = new SliceRecorder(
-    50,
-    20,
-    { ...listener, onBusyIteration: (iteration) => iterations.push(iteration) },
-    undefined,
-  );
+  const { recorder, iterations } = recording();
   recorder.seesReturns = false;
   const span = {} as Span;
   const context = trace.setSpan(ROOT_CONTEXT, span);
-  const spend = (millis: number): void => {
-    const startedAt = performance.now();
-    while (performance.now() - startedAt < millis);
-  };
   setImmediate(() => {
     recorder.start(undefined);
     process.nextTick(() => {

@@ -247,7 +247,7 @@ export class SliceRecorder {
   /** A `process.nextTick` callback begins. */
   enterTick(context: Context | undefined): void {
     this._enterJob(context);
-    if (!this.seesReturns) this._markEndOfTicks();
+    if (!this.seesReturns) this._markEnd(addPromiseJob);
   }
 
   /** A promise job begins: it runs in the context of who waits for it, whatever connection was read. */
@@ -456,18 +456,13 @@ export class SliceRecorder {
    * for callbacks where async_hooks follows promises. An empty tick runs once after the last of them and says when
    * JavaScript returned: what follows and announces itself to nobody (a FinalizationRegistry, garbage collection in a task
    * of its own) is then not charged to the last job.
+   *
+   * @param enqueue behind ticks, which bring forth ticks, a promise job: Node.js runs them all, and only then such jobs.
    */
-  private _markEnd(): void {
+  private _markEnd(enqueue: (job: () => void) => void = nextTick): void {
     if (this._endMarked || this._tally === this.nobody) return;
     this._endMarked = true;
-    nextTick(this._end);
-  }
-
-  /** The same behind ticks, which bring forth ticks: Node.js runs them all, and only then promise jobs. */
-  private _markEndOfTicks(): void {
-    if (this._endMarked || this._tally === this.nobody) return;
-    this._endMarked = true;
-    addPromiseJob(this._end);
+    enqueue(this._end);
   }
 
   /** Ends the start of the program; where this very iteration has loaded modules for long, only once it is over. */
