@@ -57,7 +57,8 @@ function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
   });
   // Where Node keeps the store is its own affair and has changed within a major version: asked, never assumed.
   const key = keepsStoreOnResource() ? storage.kResourceStore : undefined;
-  const untapRun = runGoesThroughEnterWith() ? undefined : patchMethod(storage, 'run', runByEnterWith);
+  const run = key === undefined ? runByEnterWith : runOnResource(key, recorder);
+  const untapRun = runGoesThroughEnterWith() ? undefined : patchMethod(storage, 'run', run);
   recorder.activeContext = () => storage.getStore();
   recorder.contextOf = key === undefined ? recorder.activeContext : (resource) => storeOf(storage, key, resource);
   return () => {
@@ -114,6 +115,27 @@ function runByEnterWith(this: Storage, store: Store, callback: AnyFunction, ...a
   } finally {
     this.enterWith(outer, true);
   }
+}
+
+/** The same where the store is kept on the current resource, which is then asked for once and not three times. */
+function runOnResource(key: symbol, recorder: SliceRecorder): Storage['run'] {
+  return function run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
+    const resource = executionAsyncResource() as Record<symbol, Store>;
+    const outer = this.enabled ? resource[key] : undefined;
+    if (outer === store) return apply(callback, null, args);
+    if (this.enabled) {
+      resource[key] = store;
+      recorder.enterContext(store, true);
+    } else {
+      this.enterWith(store, true);
+    }
+    try {
+      return apply(callback, null, args);
+    } finally {
+      resource[key] = outer;
+      recorder.enterContext(outer, true);
+    }
+  };
 }
 
 /** Any other manager: it can only be tapped around `with`, which `bind` goes through as well. */

@@ -118,6 +118,12 @@ export class SliceRecorder {
   private _tallies: (Tally | undefined)[] = [];
   private _tallyCount = 0;
 
+  /** The last two contexts that were looked up: a request's own, and that of a span inside it. */
+  private _knownContext: Context | undefined;
+  private _knownTally: Tally = this.nobody;
+  private _formerContext: Context | undefined;
+  private _formerTally: Tally = this.nobody;
+
   /**
    * The context that came with a connection's read callback and says nothing about what is read, and the tally to
    * charge in its place. Lasts for the callback and the ticks that follow it.
@@ -219,6 +225,8 @@ export class SliceRecorder {
     this._depth = 0;
     this._context = undefined;
     this._staleContext = undefined;
+    this._knownContext = undefined;
+    this._formerContext = undefined;
     this._tally = this.nobody;
   }
 
@@ -653,6 +661,17 @@ export class SliceRecorder {
   private _lookUp(context: Context | undefined): Tally {
     if (context === undefined) return this.nobody;
     if (context === this._staleContext) return this._staleTally;
+    if (context === this._knownContext) return this._knownTally;
+    if (context === this._formerContext) return this._formerTally;
+    const tally = this._find(context);
+    this._formerContext = this._knownContext;
+    this._formerTally = this._knownTally;
+    this._knownContext = context;
+    this._knownTally = tally;
+    return tally;
+  }
+
+  private _find(context: Context): Tally {
     // Other SDKs' stores and spans need not be what the API says they are.
     if (typeof context.getValue !== 'function') return this.nobody;
     const span = trace.getSpan(context);

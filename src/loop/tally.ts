@@ -76,11 +76,13 @@ export class TallyStamp extends Given {
     return #tally in span ? (span as unknown as TallyStamp).#tally : undefined;
   }
 
-  /** Gives `span` a new tally; a span that is frozen stays without and has a tally only as long as it is active. */
+  /**
+   * Gives `span`, which has none, a tally. One that is frozen stays without: it has a tally only as long as its context
+   * is among the last that were active.
+   */
   static create(span: Span): Tally {
     const tally = new Tally(span);
-    if (#tally in span) (span as unknown as TallyStamp).#tally = tally;
-    else if (Object.isExtensible(span)) new TallyStamp(span, tally);
+    if (Object.isExtensible(span)) new TallyStamp(span, tally);
     return tally;
   }
 }
