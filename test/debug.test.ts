@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { transform } from 'esbuild';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Run, type RunOptions, runFixture } from './support/run-fixture.js';
-import { Service } from './support/service.js';
+import { Service, waitFor } from './support/service.js';
 
 const DEBUG = 'opentelemetry-instrumentation-event-loop/debug';
 const BY_IMPORT = ['--import', DEBUG];
@@ -182,6 +182,51 @@ describe.concurrent('with an SDK', () => {
     expect(stderr).toContain('in: promise job)');
     expect(output.names).toEqual(['guilty', 'event loop blocked', 'guilty', 'event loop blocked']);
     expect(output.hooked).toEqual([100, 100]);
+  });
+});
+
+describe('Ctrl-C', () => {
+  const interrupted = (scenario: string) =>
+    debug(scenario, {
+      onSpawn: (child) => child.stdout?.once('data', () => setTimeout(() => child.kill('SIGINT'), 200)),
+    });
+
+  it('ends a service behind its summary', async () => {
+    const trace = join(folder, 'interrupted.{pid}.json');
+    const app = await Service.start('express-app.cjs', {
+      nodeArgs: BY_IMPORT,
+      env: { ...THRESHOLD, OTEL_EVENT_LOOP_DEBUG_TRACE_FILE: trace },
+    });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await fetch(await app.url('/report'));
+    await waitFor(() => (headlines(app.stderr).length > 0 ? true : undefined));
+    app.child.kill('SIGINT');
+    const { stderr, code, signal } = await app.ended;
+    expect([code, signal]).toEqual([null, 'SIGINT']);
+    expect(headlines(stderr).length).toBe(1);
+    expect(stderr).toMatch(/^event loop blocked once, \d+ ms in all$/m);
+    expect(readTrace(`interrupted.${app.child.pid}.json`).some((event) => event.name === 'block')).toBe(true);
+  });
+
+  it('ends a process in an endless loop', async () => {
+    const { code, signal, millis } = await interrupted('an endless loop');
+    expect([code, signal]).toEqual([null, 'SIGINT']);
+    expect(millis).toBeLessThan(5000);
+  });
+
+  it('is left to the application, where that listens', async () => {
+    const { stderr, code, signal, millis } = await interrupted('a listener of its own');
+    expect([code, signal]).toEqual([5, null]);
+    expect(stderr.match(/^event loop blocked once, /gm)?.length).toBe(1);
+    expect(millis).toBeLessThan(5000);
+  });
+
+  it('is not waited for by signal-exit, which waits for us', async () => {
+    const { stderr, code, signal, millis } = await interrupted('signal-exit');
+    expect([code, signal]).toEqual([null, 'SIGINT']);
+    expect(stderr.match(/^event loop blocked once, /gm)?.length).toBe(1);
+    expect(stderr).toContain('signal-exit: SIGINT');
+    expect(millis).toBeLessThan(5000);
   });
 });
 

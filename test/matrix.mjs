@@ -43,7 +43,9 @@ const apps = new Map();
 for (const { line, major } of legs) {
   if (apps.has(line)) continue;
   apps.set(line, join(temporary, `otel${line}`));
-  installApp(apps.get(line), line, tarball, nodes.get(major), { dependencies: { express: devDependencies.express } });
+  const { express, 'signal-exit': signalExit } = devDependencies;
+  const dependencies = { express, 'signal-exit': signalExit };
+  installApp(apps.get(line), line, tarball, nodes.get(major), { dependencies });
 }
 
 // The longest first: the newest Node.js has the most to do, and the later line the least.

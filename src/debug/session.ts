@@ -10,6 +10,7 @@ import { CHANNEL_BLOCK } from '../semconv.js';
 import type { Block } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
 import { whenExiting } from './exit.js';
+import { Interrupt } from './interrupt.js';
 import { debugOptions } from './options.js';
 import { headline, paragraph, placeOf, styleFor } from './paragraph.js';
 import { Stderr } from './stderr.js';
@@ -47,7 +48,10 @@ export function startDebug(): void {
     }
   });
 
-  whenExiting(() => {
+  let isOver = false;
+  const sayLast = (): void => {
+    if (isOver) return;
+    isOver = true;
     try {
       stderr.write(summary.text(style));
       if (trace) say(closeTrace(trace));
@@ -59,14 +63,27 @@ export function startDebug(): void {
     } catch (error) {
       say(`failed to print the summary: ${error}`);
     }
+  };
+  whenExiting(() => {
+    sayLast();
     return worst ? 1 : 0;
+  });
+  const interrupt = new Interrupt(() => {
+    instrumentation.flush();
+    sayLast();
   });
 
   setDebugSink({
     maxThresholdMillis: failOverMillis ?? Number.POSITIVE_INFINITY,
     onSlice: (...slice) => trace?.onSlice(...slice),
-    onIteration: (isBlock) => trace?.onIteration(isBlock),
-    onProbe: (...probe) => trace?.onProbe(...probe),
+    onIteration: (isBlock) => {
+      interrupt.listen();
+      trace?.onIteration(isBlock);
+    },
+    onProbe: (...probe) => {
+      interrupt.letGo();
+      trace?.onProbe(...probe);
+    },
   });
 
   const log: DiagLogger = { ...QUIET, error: say, warn: say };
@@ -76,7 +93,8 @@ export function startDebug(): void {
       return log;
     }
   }
-  registerInstrumentations({ instrumentations: [new DebugInstrumentation()] });
+  const instrumentation = new DebugInstrumentation();
+  registerInstrumentations({ instrumentations: [instrumentation] });
 }
 
 const QUIET: Pick<DiagLogger, 'info' | 'debug' | 'verbose'> = { info() {}, debug() {}, verbose() {} };

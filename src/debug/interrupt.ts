@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+const SIGNAL = 'SIGINT';
+
+/**
+ * Has the last word where Ctrl-C ends the process: where nobody else listens to it we do, say it, and then send the
+ * signal once more.
+ *
+ * As long as somebody listens a signal waits for the loop, and Ctrl-C would do nothing where the loop never comes back,
+ * which is when it is wanted most. So we listen only while the loop turns, from when the watchdog has looked at a block
+ * once: see {@link listen} and {@link letGo}. A signal between the start of a block and the first look at it is lost. A
+ * person presses again; whoever sends SIGTERM does not, so that is left alone.
+ */
+export class Interrupt {
+  private _isListening = false;
+  /** Nothing has blocked, or the watchdog stands aside. */
+  private _isUnseen = true;
+  private _isOver = false;
+
+  private readonly _onSignal = (): void => {
+    if (process.listenerCount(SIGNAL) > 1 + signalExitListeners()) return;
+    this._isOver = true;
+    this.letGo();
+    this._run();
+    process.kill(process.pid, SIGNAL);
+  };
+
+  /** @param _run called before the end; must not throw. */
+  constructor(private readonly _run: () => void) {}
+
+  /** The loop turns. Called inside an async hook: does not throw. */
+  listen(): void {
+    if (this._isListening || this._isUnseen || this._isOver) return;
+    this._isListening = true;
+    try {
+      // First, so that a listener of the application's that is there for one signal only is still there.
+      process.prependListener(SIGNAL, this._onSignal);
+    } catch {
+      // The signal ends the process without a word.
+    }
+  }
+
+  /** The watchdog looks at a blocked loop: from now on the signal ends the process at once. */
+  letGo(): void {
+    this._isUnseen = false;
+    this._isListening = false;
+    process.removeListener(SIGNAL, this._onSignal);
+  }
+}
+
+/**
+ * How many listeners are those of https://github.com/tapjs/signal-exit, which also ends the process only where nobody
+ * else listens: each would wait for the other. Its versions 3 and 4 tell each other in the same way.
+ */
+function signalExitListeners(): number {
+  const emitters = [
+    (process as { __signal_exit_emitter__?: { count?: unknown } }).__signal_exit_emitter__,
+    (globalThis as Record<symbol, { count?: unknown } | undefined>)[Symbol.for('signal-exit emitter')],
+  ];
+  return emitters.reduce((sum, emitter) => sum + Number(emitter?.count ?? 0), 0);
+}
