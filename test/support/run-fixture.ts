@@ -195,7 +195,7 @@ const DISTURBED_MILLIS = 20;
  * What a slice holds beside the piece that measures itself: making and ending spans, answering a request; all of it runs
  * for the first time here, on a machine whose two cores others use as well.
  */
-const SURROUNDINGS_MILLIS = 15;
+export const SURROUNDINGS_MILLIS = 15;
 
 /** `actual` is what the test's own clock says, never less; more only by what surrounds the piece that it measured. */
 export function expectDuration(
