@@ -199,7 +199,7 @@ describe('Ctrl-C', () => {
     });
     await new Promise((resolve) => setTimeout(resolve, 200));
     await fetch(await app.url('/report'));
-    await waitFor(() => (headlines(app.stderr).length > 0 ? true : undefined));
+    await waitFor(() => headlines(app.stderr)[0]);
     app.child.kill('SIGINT');
     const { stderr, code, signal } = await app.ended;
     expect([code, signal]).toEqual([null, 'SIGINT']);

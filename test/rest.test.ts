@@ -36,9 +36,8 @@ it('measures and sees a block that ends a rest as any other', async () => {
     expect(blockSpan?.attributes['eventloop.block.stack_accuracy']).toBe('during');
     expect(blockSpan?.attributes['code.function.name']).toBe('block');
     // Where the machine gave us no core in the blocks, it may be the cause, or leave none.
-    const isQuiet = Number(result.output.waitedInBlocks) < WITHHELD_MILLIS;
-    const cause = blockSpan?.attributes['eventloop.block.cause'];
-    if (isQuiet || !(cause === undefined || cause === 'host')) expect(cause).toBe('cpu');
+    const causes = result.output.waitedInBlocks < WITHHELD_MILLIS ? ['cpu'] : ['cpu', 'host', undefined];
+    expect(causes).toContain(blockSpan?.attributes['eventloop.block.cause']);
   }
 });
 

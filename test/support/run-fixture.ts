@@ -101,6 +101,8 @@ interface ScenarioOutput {
   readonly diagLines: string[];
   /** How long the process stood ready without a core, outside of its blocks, in ms. */
   readonly waitedOutsideBlocks: number;
+  /** The same inside of them. */
+  readonly waitedInBlocks: number;
   readonly [extra: string]: unknown;
 }
 
