@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Instructions per request of the server of overhead.mjs, counted by valgrind: other processes, which make CPU time here
 // what it is, change nothing about them. Those of the main thread in user mode, without garbage collection; V8 does not
-// optimise quite the same in each process, which is some 4,000 a request. Needs Debian's package `valgrind`; two minutes.
+// optimise quite the same in each process, some 10,000 a request. Needs Debian's package `valgrind`; two minutes.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
