@@ -222,12 +222,10 @@ export class SliceRecorder {
     this._clearIteration();
     this._tallies.length = 0;
     this._outerContexts.length = 0;
-    this._depth = 0;
-    this._context = undefined;
+    this._leaveAll();
     this._staleContext = undefined;
     this._knownContext = undefined;
     this._formerContext = undefined;
-    this._tally = this.nobody;
   }
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
@@ -437,9 +435,7 @@ export class SliceRecorder {
       this._idleTime = idle;
       this._since = time;
       this._returnedAt = 0;
-      this._context = undefined;
-      this._tally = this.nobody;
-      this._depth = 0;
+      this._leaveAll();
       if (this._startUp?.isOver) this._startUp = undefined;
       if (isBeat) return;
     }
@@ -602,11 +598,8 @@ export class SliceRecorder {
     }
     // Before the report, so that hooks of the application which change the context find everything in order.
     this._since = time;
-    this._context = undefined;
-    this._tally = this.nobody;
+    this._leaveAll();
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
-    this._depth = 0;
-    this._isInJob = false;
     const isBlock = this._busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
     if (isBlock || this._catchUp.micros !== 0) {
       this._catchUp.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
@@ -615,6 +608,14 @@ export class SliceRecorder {
     this._allowedMicros = 0;
     if (this._startUp?.isOver) this._startUp = undefined;
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
+  }
+
+  /** No callback runs any more, whatever was seen of the end of the last one. */
+  private _leaveAll(): void {
+    this._context = undefined;
+    this._tally = this.nobody;
+    this._depth = 0;
+    this._isInJob = false;
   }
 
   protected _clearIteration(): void {
