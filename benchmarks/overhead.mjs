@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPU per request of a hello-world server: OpenTelemetry alone against OpenTelemetry and this package.
 // The servers run at once and take short turns under the same load, so that a slow moment of the machine hits them all.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import autocannon from 'autocannon';
+import { cpuPerRequest, load, median, quantile, spread, start } from './hello.mjs';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 100);
 const REQUESTS = Number(process.env.REQUESTS ?? 2000);
-/** Until V8 has optimised what it will. */
-const WARM_UP = 40_000;
 const TARGET = Number(process.versions.node.split('.')[0]) >= 24 ? 1.1 : 1.2;
 
 const modes = (process.env.MODES ?? 'otel,event-loop').split(',');
-const servers = await Promise.all(modes.map(start));
+const servers = await Promise.all(modes.map(async (mode) => ({ mode, micros: [], ...(await start(mode)) })));
 
-for (const server of servers) await load(server, WARM_UP);
+for (const server of servers) await load(server);
 const rounds = [];
 for (let round = 0; round < ROUNDS; round++) {
   const order = round % 2 === 0 ? servers : [...servers].reverse();
-  for (const server of order) server.micros.push(await cpuPerRequest(server));
+  for (const server of order) server.micros.push(await cpuPerRequest(server, REQUESTS));
   const [base, ...others] = servers.map((server) => server.micros[round]);
   rounds.push(others.map((micros) => micros / base));
   process.stderr.write(`\rround ${round + 1}/${ROUNDS}`);
@@ -36,47 +32,3 @@ for (const [i, mode] of modes.slice(1).entries()) {
   console.log(`    in the quietest tenth of the rounds of each: ${quietest.toFixed(3)}`);
 }
 for (const { child } of servers) child.disconnect();
-
-async function start(mode) {
-  const child = fork(new URL('./hello-server.mjs', import.meta.url), {
-    env: { ...process.env, MODE: mode, OTEL_NODE_RESOURCE_DETECTORS: 'none' },
-    execArgv: ['--expose-gc'],
-  });
-  const [{ port }] = await once(child, 'message');
-  return { mode, child, url: `http://127.0.0.1:${port}/`, micros: [] };
-}
-
-async function load({ url }, amount) {
-  const result = await autocannon({ url, amount, connections: 10, sampleInt: 20 });
-  if (result.non2xx || result.errors) throw new Error(`${result.non2xx} bad answers, ${result.errors} errors`);
-}
-
-async function cpuPerRequest(server) {
-  const before = await cpuMicros(server);
-  await load(server, REQUESTS);
-  return ((await cpuMicros(server)) - before) / REQUESTS;
-}
-
-async function cpuMicros({ child }) {
-  child.send({});
-  const [message] = await once(child, 'message');
-  return message.cpuMicros;
-}
-
-function median(values) {
-  return quantile(values, 0.5);
-}
-
-function quantile(values, q) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = q * (sorted.length - 1);
-  const low = Math.floor(at);
-  const high = Math.ceil(at);
-  return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
-}
-
-function spread(values, unit, digits) {
-  const low = quantile(values, 0.25).toFixed(digits);
-  const high = quantile(values, 0.75).toFixed(digits);
-  return `median ${median(values).toFixed(digits)}${unit} (half of them ${low} to ${high})`;
-}

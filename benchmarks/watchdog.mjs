@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the watchdog costs a process that is healthy: CPU of worker and beats, and memory, against the same process
-// without it. Then many blocks in a row, and many looks under HTTP load: whether memory grows, requests fail, or lose
-// their context.
+// without it; and what its thread takes of a core while HTTP load takes all of another. Then many blocks in a row, and
+// many looks under HTTP load: whether memory grows, requests fail, or lose their context.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import autocannon from 'autocannon';
+import { load, start } from './hello.mjs';
 
 const SECONDS = Number(process.env.SECONDS ?? 20);
 const BLOCKS = Number(process.env.BLOCKS ?? 3_000);
+const LOAD = Number(process.env.LOAD ?? 200_000);
 const LOOKS = Number(process.env.LOOKS ?? 5_000);
 
 if (process.argv[2] === 'child') await child(process.argv[3]);
@@ -29,10 +32,27 @@ async function parent() {
     `  RSS  ${megabytes(off.rss)} and ${megabytes(on.rss)}: +${megabytes(on.rss - off.rss)} (at most +24 MB)`,
   );
   console.log(`  inspector sessions opened: ${on.sessions}`);
+  await underFullLoad();
   const many = await run('blocks');
   console.log(`${BLOCKS} blocks of 15 ms in a row, ${many.blamed} of them with a stack, ${many.sessions} sessions:`);
   console.log(`  heap ${megabytes(many.heapBefore)} after a tenth, ${megabytes(many.heapAfter)} at the end`);
   await underLoad();
+}
+
+async function underFullLoad() {
+  for (const mode of ['event-loop', 'sampled']) {
+    const server = await start(mode);
+    await load(server);
+    // It was the last thread to be started.
+    const thread = Math.max(...readdirSync(`/proc/${server.child.pid}/task`).map(Number));
+    const cpuMillis = () =>
+      Number(readFileSync(`/proc/${server.child.pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+    const [cpuBefore, before] = [cpuMillis(), performance.now()];
+    await load(server, LOAD);
+    const share = (cpuMillis() - cpuBefore) / (performance.now() - before);
+    server.child.disconnect();
+    console.log(`${mode} under HTTP load: the watchdog's thread takes ${percent(share)} of a core`);
+  }
 }
 
 async function underLoad() {

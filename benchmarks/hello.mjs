@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts hello-server.mjs in a process of its own, loads it, and asks it what that took.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import autocannon from 'autocannon';
+
+/** Until V8 has optimised what it will. */
+const WARM_UP = 40_000;
+
+export async function start(mode) {
+  const child = fork(new URL('./hello-server.mjs', import.meta.url), {
+    env: { ...process.env, MODE: mode, OTEL_NODE_RESOURCE_DETECTORS: 'none' },
+    execArgv: ['--expose-gc'],
+  });
+  const [{ port }] = await once(child, 'message');
+  return { child, url: `http://127.0.0.1:${port}/` };
+}
+
+export async function load({ url }, amount = WARM_UP) {
+  const result = await autocannon({ url, amount, connections: 10, sampleInt: 20 });
+  if (result.non2xx || result.errors) throw new Error(`${result.non2xx} bad answers, ${result.errors} errors`);
+}
+
+/** @param message what it is to do first. */
+export async function ask({ child }, message = {}) {
+  child.send(message);
+  const [answer] = await once(child, 'message');
+  return answer;
+}
+
+/** Microseconds of all its threads. */
+export async function cpuPerRequest(server, requests) {
+  const before = (await ask(server)).cpuMicros;
+  await load(server, requests);
+  return ((await ask(server)).cpuMicros - before) / requests;
+}
+
+export function median(values) {
+  return quantile(values, 0.5);
+}
+
+export function quantile(values, q) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const low = Math.floor(at);
+  const high = Math.ceil(at);
+  return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
+}
+
+export function spread(values, unit, digits) {
+  const low = quantile(values, 0.25).toFixed(digits);
+  const high = quantile(values, 0.75).toFixed(digits);
+  return `median ${median(values).toFixed(digits)}${unit} (half of them ${low} to ${high})`;
+}
