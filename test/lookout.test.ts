@@ -12,7 +12,7 @@ const DATA = { firstLookMillis: 25, lookIntervalMillis: 10, mayLook: true, hangT
 
 /** One that watches, with nothing else around it. */
 function startLookout(memory: SharedMemory, look: () => void, tell: (message: FromWorker) => void = () => {}): void {
-  const inspector = { look, leave() {}, waitsFor: () => 0 } as unknown as Inspector;
+  const inspector = { look, leave() {}, isLooking: false } as unknown as Inspector;
   new Lookout(DATA, memory, () => time, inspector, {} as HangReporter, tell).start();
 }
 
@@ -25,12 +25,24 @@ const advance = (millis: number): void => {
   }
 };
 
+/** What happens while it waits for the end of a rest, or sleeps, which takes so long. */
+let onRest: (millis: number) => Outcome;
+let onDoze: (millis: number) => Outcome;
+type Outcome = 'ok' | 'timed-out' | 'not-equal';
+
 beforeEach(() => {
   time = 0;
+  onRest = () => 'timed-out';
+  // As if there was always a message: its event loop gets every turn.
+  onDoze = () => 'not-equal';
   vi.useFakeTimers();
+  vi.spyOn(Atomics, 'wait').mockImplementation((_, slot, __, millis) =>
+    (slot === Slot.Resting ? onRest : onDoze)(millis as number),
+  );
 });
 afterEach(() => {
   vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 describe('what it tells of its own lateness', () => {
@@ -53,16 +65,67 @@ describe('what it tells of its own lateness', () => {
   });
 });
 
+describe('while the loop turns', () => {
+  const memory = new SharedMemory();
+  const look = vi.fn();
+
+  beforeEach(() => {
+    memory.fields.fill(0);
+    look.mockClear();
+    startLookout(memory, look);
+  });
+
+  it('sleeps without its event loop, which gets a turn now and then', () => {
+    let dozes = 0;
+    onDoze = (millis) => {
+      dozes++;
+      time += millis;
+      memory.fields[Field.BeatAt] = time - 5;
+      return 'timed-out';
+    };
+    vi.advanceTimersByTime(0);
+    expect(dozes).toBe(31);
+    expect(vi.getTimerCount()).toBe(1);
+    expect(look).not.toHaveBeenCalled();
+    expect(memory.fields[Field.WorkerLateMillis]).toBe(0);
+  });
+
+  it('reads a message that comes while it sleeps, and sleeps for the rest of the time', () => {
+    onDoze = () => {
+      time += 10;
+      onDoze = () => 'not-equal';
+      return 'ok';
+    };
+    const read = vi.fn();
+    setTimeout(read, 1);
+    advance(1);
+    expect(read).toHaveBeenCalled();
+    advance(DATA.firstLookMillis - 10 - 3);
+    expect(look).not.toHaveBeenCalled();
+    advance(3);
+    expect(look).toHaveBeenCalledTimes(1);
+    expect(memory.fields[Field.WorkerLateMillis]).toBe(0);
+  });
+
+  it('says by how much it overslept', () => {
+    onDoze = (millis) => {
+      time += millis + STOPPED;
+      onDoze = () => 'not-equal';
+      return 'timed-out';
+    };
+    advance(1);
+    expect(memory.fields[Field.WorkerLateMillis]).toBe(STOPPED);
+    expect(look).not.toHaveBeenCalled();
+  });
+});
+
 describe('at rest', () => {
-  /** What happens while it waits for the end of the rest, which takes so long. */
-  let onWait: (millis: number) => 'ok' | 'timed-out' = () => 'timed-out';
   const memory = new SharedMemory();
   const { slots, fields } = memory;
   const look = vi.fn();
   const told: FromWorker[] = [];
 
   beforeEach(() => {
-    vi.spyOn(Atomics, 'wait').mockImplementation((_, __, ___, millis) => onWait(millis as number));
     slots.fill(0);
     fields.fill(0);
     look.mockClear();
@@ -71,10 +134,6 @@ describe('at rest', () => {
     fields[Field.BeatAt] = time;
     slots[Slot.Resting] = Rest.Begun;
   });
-  afterEach(() => {
-    vi.restoreAllMocks();
-  });
-
   const end = (): void => {
     fields[Field.BeatAt] = time;
     slots[Slot.Resting] = Rest.Over;
@@ -82,7 +141,7 @@ describe('at rest', () => {
 
   it('waits, as long as beats come, and asks for one when the rest is over', () => {
     let waits = 0;
-    onWait = (millis) => {
+    onRest = (millis) => {
       expect(slots[Slot.Resting]).toBe(Rest.Noticed);
       time += millis;
       fields[Field.BeatAt] = time;
@@ -97,7 +156,7 @@ describe('at rest', () => {
   });
 
   it('asks for a beat as well where the rest was over after a wait and before the next', () => {
-    onWait = (millis) => {
+    onRest = (millis) => {
       time += millis;
       fields[Field.BeatAt] = time;
       setTimeout(end, 0);
@@ -108,7 +167,7 @@ describe('at rest', () => {
   });
 
   it('leaves the main thread time to beat where it was itself woken late', () => {
-    onWait = () => {
+    onRest = () => {
       end();
       time += 80;
       return 'ok';
@@ -124,7 +183,7 @@ describe('at rest', () => {
 
   it('looks where no beat comes though no hook has announced anything', () => {
     let waits = 0;
-    onWait = (millis) => {
+    onRest = (millis) => {
       waits++;
       time += millis;
       return 'timed-out';
@@ -140,7 +199,7 @@ describe('at rest', () => {
 
   it('takes a second in which the whole process was stopped for none', () => {
     let waits = 0;
-    onWait = (millis) => {
+    onRest = (millis) => {
       time += waits++ === 0 ? millis + 5_000 : millis;
       if (waits > 1) fields[Field.BeatAt] = time;
       return 'timed-out';

@@ -23,6 +23,8 @@ export const Slot = {
   Resting: 6,
   /** Worker → main: {@link Jobs} when it asked for a look. */
   JobsAsked: 7,
+  /** Main → worker: counts messages as they are sent, and wakes it to read them. */
+  Letters: 8,
 } as const;
 
 /** What {@link Slot.Resting} says. Beats become rare only once the worker knows, or it would take them for late. */
@@ -35,7 +37,7 @@ export const Rest = {
 } as const;
 
 /** An even number, or the fields behind them would not be aligned. */
-export const SLOTS = 8;
+export const SLOTS = 10;
 
 /**
  * Float64 slots: 64 bits at an aligned address are written in one piece. Times are milliseconds on the main thread's

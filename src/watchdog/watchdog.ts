@@ -237,7 +237,10 @@ export class Watchdog {
   }
 
   private _send(message: ToWorker): void {
-    this._worker?.postMessage(message);
+    if (!this._worker) return;
+    this._worker.postMessage(message);
+    Atomics.add(this.memory.slots, Slot.Letters, 1);
+    Atomics.notify(this.memory.slots, Slot.Letters);
   }
 
   private _sendResource(): void {

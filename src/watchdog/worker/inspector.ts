@@ -38,6 +38,10 @@ export class Inspector {
     return this._failures >= MAX_FAILURES;
   }
 
+  get isLooking(): boolean {
+    return this._session !== undefined;
+  }
+
   /** For how long the look that is under way has had no answer; 0 where none is. */
   waitsFor(time: number): number {
     return this._session === undefined ? 0 : time - this._askedAt;

@@ -20,6 +20,8 @@ const STUCK_MILLIS = 100;
 const MAX_REPORT_INTERVAL_MILLIS = 300_000;
 /** While the loop is at rest this thread waits for its end, but sees to its messages, and to the beat, so often. Milliseconds. */
 const MAX_REST_MILLIS = 1_000;
+/** So many sleeps in a row block this thread; then its event loop gets a turn, whatever it may want to do. */
+const MAX_DOZES = 32;
 
 /** Watches the beat of the main thread. While that comes in time there is nothing to do but to sleep until the next. */
 export class Lookout {
@@ -38,6 +40,9 @@ export class Lookout {
   private _owesAwake = false;
   /** The beat at rest after which none came: something goes on that no hook has announced. */
   private _lastBeatAt = -1;
+  /** How many messages there were when the event loop last had a turn. */
+  private _letters = -1;
+  private _dozes = 0;
 
   constructor(
     private readonly _data: WorkerData,
@@ -56,16 +61,34 @@ export class Lookout {
   }
 
   /** `awakeSince`: the process may be stopped in the midst of a look as well, which takes milliseconds. */
-  private _sleep(awakeSince: number, millis: number): void {
+  private _sleep(awakeSince: number, millis: number): false {
     this._wakeAt = awakeSince + millis;
-    setTimeout(() => this._wake(), millis);
+    setTimeout(() => this._run(), Math.max(this._wakeAt - this._now(), 0));
+    return false;
   }
 
-  private _wake(): void {
+  /** While all is well: blocks the thread, which takes a third of what it takes to wake its event loop. */
+  private _doze(awakeSince: number, millis: number): boolean {
+    const { slots } = this._memory;
+    const isFree = this._reports === 0 && !this._inspector.isLooking && ++this._dozes % MAX_DOZES !== 0;
+    if (isFree && Atomics.wait(slots, Slot.Letters, this._letters, millis) === 'timed-out') {
+      this._wakeAt = awakeSince + millis;
+      return true;
+    }
+    this._letters = Atomics.load(slots, Slot.Letters);
+    return this._sleep(awakeSince, millis);
+  }
+
+  private _run(): void {
+    while (this._wake());
+  }
+
+  /** @returns whether it has slept already, and is to wake again. */
+  private _wake(): boolean {
     const { slots, fields } = this._memory;
     if (Atomics.load(slots, Slot.Stop) === 1) {
       this._inspector.leave();
-      return;
+      return false;
     }
     // Ahead of the beat, which the main thread writes first: where this is over, the beat is a new one.
     const isExcused = Atomics.load(slots, Slot.Allowed) > 0 || Atomics.load(slots, Slot.Debugged) === 1;
@@ -74,8 +97,7 @@ export class Lookout {
       this._mayRest() &&
       Atomics.compareExchange(slots, Slot.Resting, Rest.Begun, Rest.Noticed) !== Rest.Over
     ) {
-      this._rest();
-      return;
+      return this._rest();
     }
     this._tellAwake();
     const time = this._now();
@@ -88,24 +110,22 @@ export class Lookout {
     else this._silentMillis += Math.min(time, this._wakeAt + OVERSLEPT_MILLIS) - this._wokenAt;
     this._wokenAt = time;
 
-    if (isExcused) {
-      this._sleep(time, this._data.firstLookMillis);
-    } else if (time - beatAt < this._data.firstLookMillis) {
+    if (isExcused) return this._doze(time, this._data.firstLookMillis);
+    if (time - beatAt < this._data.firstLookMillis) {
       // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
-      this._sleep(time, Math.max(this._data.firstLookMillis - (time - beatAt), 1));
-    } else {
-      if (!overslept) this._whileSilent(time);
-      this._sleep(time, ALERT_MILLIS);
+      return this._doze(time, Math.max(this._data.firstLookMillis - (time - beatAt), 1));
     }
+    if (!overslept) this._whileSilent(time);
+    return this._sleep(time, ALERT_MILLIS);
   }
 
   /** Whether nothing is under way in this thread that would have to wait. */
   private _mayRest(): boolean {
     const hasBeat = this._memory.fields[Field.BeatAt] !== this._lastBeatAt;
-    return hasBeat && this._reports === 0 && this._inspector.waitsFor(this._now()) === 0;
+    return hasBeat && this._reports === 0 && !this._inspector.isLooking;
   }
 
-  private _rest(): void {
+  private _rest(): boolean {
     const { slots, fields } = this._memory;
     const beatAt = fields[Field.BeatAt] as number;
     // Longer than it takes from beat to beat.
@@ -124,7 +144,7 @@ export class Lookout {
     this._addLate(lateMillis);
     this._wokenAt = time;
     // The main thread may be late as well, and gets a chance to beat first.
-    this._sleep(time, lateMillis > OVERSLEPT_MILLIS ? ALERT_MILLIS : 0);
+    return this._sleep(time, lateMillis > OVERSLEPT_MILLIS ? ALERT_MILLIS : 0);
   }
 
   private _tellAwake(): void {
