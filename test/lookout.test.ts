@@ -134,6 +134,7 @@ describe('at rest', () => {
     fields[Field.BeatAt] = time;
     slots[Slot.Resting] = Rest.Begun;
   });
+
   const end = (): void => {
     fields[Field.BeatAt] = time;
     slots[Slot.Resting] = Rest.Over;

@@ -24,7 +24,7 @@ export const Slot = {
   /** Worker → main: {@link Jobs} when it asked for a look. */
   JobsAsked: 7,
   /** Main → worker: counts messages as they are sent, and wakes it to read them. */
-  Letters: 8,
+  Messages: 8,
 } as const;
 
 /** What {@link Slot.Resting} says. Beats become rare only once the worker knows, or it would take them for late. */

@@ -239,8 +239,8 @@ export class Watchdog {
   private _send(message: ToWorker): void {
     if (!this._worker) return;
     this._worker.postMessage(message);
-    Atomics.add(this.memory.slots, Slot.Letters, 1);
-    Atomics.notify(this.memory.slots, Slot.Letters);
+    Atomics.add(this.memory.slots, Slot.Messages, 1);
+    Atomics.notify(this.memory.slots, Slot.Messages);
   }
 
   private _sendResource(): void {

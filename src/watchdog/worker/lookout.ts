@@ -41,7 +41,7 @@ export class Lookout {
   /** The beat at rest after which none came: something goes on that no hook has announced. */
   private _lastBeatAt = -1;
   /** How many messages there were when the event loop last had a turn. */
-  private _letters = -1;
+  private _messages = -1;
   private _dozes = 0;
 
   constructor(
@@ -70,12 +70,13 @@ export class Lookout {
   /** While all is well: blocks the thread, which takes a third of what it takes to wake its event loop. */
   private _doze(awakeSince: number, millis: number): boolean {
     const { slots } = this._memory;
-    const isFree = this._reports === 0 && !this._inspector.isLooking && ++this._dozes % MAX_DOZES !== 0;
-    if (isFree && Atomics.wait(slots, Slot.Letters, this._letters, millis) === 'timed-out') {
+    this._dozes++;
+    const mayBlock = this._isIdle() && this._dozes % MAX_DOZES !== 0;
+    if (mayBlock && Atomics.wait(slots, Slot.Messages, this._messages, millis) === 'timed-out') {
       this._wakeAt = awakeSince + millis;
       return true;
     }
-    this._letters = Atomics.load(slots, Slot.Letters);
+    this._messages = Atomics.load(slots, Slot.Messages);
     return this._sleep(awakeSince, millis);
   }
 
@@ -120,12 +121,15 @@ export class Lookout {
   }
 
   /** Whether nothing is under way in this thread that would have to wait. */
-  private _mayRest(): boolean {
-    const hasBeat = this._memory.fields[Field.BeatAt] !== this._lastBeatAt;
-    return hasBeat && this._reports === 0 && !this._inspector.isLooking;
+  private _isIdle(): boolean {
+    return this._reports === 0 && !this._inspector.isLooking;
   }
 
-  private _rest(): boolean {
+  private _mayRest(): boolean {
+    return this._memory.fields[Field.BeatAt] !== this._lastBeatAt && this._isIdle();
+  }
+
+  private _rest(): false {
     const { slots, fields } = this._memory;
     const beatAt = fields[Field.BeatAt] as number;
     // Longer than it takes from beat to beat.
