@@ -13,11 +13,21 @@ const DATA = { firstLookMillis: 25, lookIntervalMillis: 10, mayLook: true, hangT
 /** One that watches, with nothing else around it. */
 function startLookout(memory: SharedMemory, look: () => void, tell: (message: FromWorker) => void = () => {}): void {
   const inspector = { look, leave() {}, isLooking: false } as unknown as Inspector;
-  new Lookout(DATA, memory, () => time, inspector, {} as HangReporter, tell).start();
+  new Lookout(
+    DATA,
+    memory,
+    () => time,
+    () => queued,
+    inspector,
+    {} as HangReporter,
+    tell,
+  ).start();
 }
 
 /** Time stands still for the timers while the process is stopped, and goes on when it is continued. */
 let time = 0;
+/** For how long the main thread had no core. */
+let queued = 0;
 const advance = (millis: number): void => {
   for (let i = 0; i < millis; i++) {
     time++;
@@ -32,6 +42,7 @@ type Outcome = 'ok' | 'timed-out' | 'not-equal';
 
 beforeEach(() => {
   time = 0;
+  queued = 0;
   onRest = () => 'timed-out';
   // As if there was always a message: its event loop gets every turn.
   onDoze = () => 'not-equal';
@@ -62,6 +73,45 @@ describe('what it tells of its own lateness', () => {
     expect(memory.fields[Field.WorkerLateMillis]).toBeGreaterThanOrEqual(STOPPED - 10);
     expect(memory.fields[Field.WorkerLateMillis]).toBeLessThanOrEqual(STOPPED);
     expect(memory.fields[Field.WorkerWokeAt]).toBeGreaterThan(STOPPED + 30);
+  });
+});
+
+describe('a main thread that has no core', () => {
+  const memory = new SharedMemory();
+  const look = vi.fn();
+
+  beforeEach(() => {
+    memory.fields.fill(0);
+    look.mockClear();
+    startLookout(memory, look);
+    advance(1);
+  });
+
+  it('is not looked at before it has had the time', () => {
+    queued = 20;
+    advance(DATA.firstLookMillis + 20 - 3);
+    expect(look).not.toHaveBeenCalled();
+    advance(3);
+    expect(look).toHaveBeenCalledTimes(1);
+  });
+
+  it('may beat as soon as it has one', () => {
+    for (let i = 0; i < 5; i++) {
+      for (let j = 0; j < 40; j++) {
+        queued++;
+        advance(1);
+      }
+      memory.fields[Field.BeatAt] = time;
+    }
+    advance(DATA.firstLookMillis - 3);
+    expect(look).not.toHaveBeenCalled();
+  });
+
+  it('is looked at in time where it had none before the beat', () => {
+    queued = 1_000;
+    memory.fields[Field.BeatAt] = time;
+    advance(DATA.firstLookMillis + 3);
+    expect(look).toHaveBeenCalledTimes(1);
   });
 });
 

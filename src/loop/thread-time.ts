@@ -23,7 +23,8 @@ interface CpuUsage {
  * counts all threads.
  */
 export function threadTimeReader(): ThreadTimeReader {
-  kept ??= schedstatReader() ?? cpuUsageReader() ?? (() => undefined);
+  // Only the main thread knows its id on Linux: that of the process.
+  kept ??= (isMainThread ? mainThreadTimeReader() : undefined) ?? cpuUsageReader() ?? (() => undefined);
   return kept;
 }
 
@@ -32,9 +33,9 @@ export type ThreadTimeReader = () => ThreadTime | undefined;
 /** One per thread, however often the instrumentation is enabled: it keeps a descriptor open. */
 let kept: ThreadTimeReader | undefined;
 
-function schedstatReader(): ThreadTimeReader | undefined {
-  // Only the main thread knows its id on Linux: that of the process.
-  if (process.platform !== 'linux' || !isMainThread) return undefined;
+/** The same of the main thread, for any thread: undefined where the operating system does not tell. */
+export function mainThreadTimeReader(): ThreadTimeReader | undefined {
+  if (process.platform !== 'linux') return undefined;
   try {
     const descriptor = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
     const text = Buffer.alloc(96);

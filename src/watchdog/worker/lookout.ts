@@ -29,6 +29,8 @@ export class Lookout {
   private _beatAt = -1;
   /** How long this thread was awake and saw no beat. Not the wall time: the whole process may have been stopped. */
   private _silentMillis = 0;
+  /** How long the main thread had waited for a core when that beat was seen. */
+  private _queuedMillis = 0;
   private _lastLookAt = 0;
   private _lastSight: Sight | undefined;
   private _nextReportMillis = 0;
@@ -48,6 +50,8 @@ export class Lookout {
     private readonly _data: WorkerData,
     private readonly _memory: SharedMemory,
     private readonly _now: () => number,
+    /** For how long the main thread was ready to run and had no core, so far. */
+    private readonly _mainQueuedMillis: () => number,
     private readonly _inspector: Inspector,
     private readonly _reporter: HangReporter,
     private readonly _tell: (message: FromWorker) => void,
@@ -112,10 +116,11 @@ export class Lookout {
     this._wokenAt = time;
 
     if (isExcused) return this._doze(time, this._data.firstLookMillis);
-    if (time - beatAt < this._data.firstLookMillis) {
-      // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
-      return this._doze(time, Math.max(this._data.firstLookMillis - (time - beatAt), 1));
-    }
+    let untilLookMillis = this._data.firstLookMillis - (time - beatAt);
+    // A thread that has no core has no time either in which to block, and to be looked at takes some of it.
+    if (untilLookMillis <= 0) untilLookMillis += this._mainQueuedMillis() - this._queuedMillis;
+    // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
+    if (untilLookMillis > 0) return this._doze(time, Math.max(untilLookMillis, 1));
     if (!overslept) this._whileSilent(time);
     return this._sleep(time, ALERT_MILLIS);
   }
@@ -165,6 +170,7 @@ export class Lookout {
 
   private _startOver(beatAt: number, time: number): void {
     this._beatAt = beatAt;
+    this._queuedMillis = this._mainQueuedMillis();
     this._silentMillis = Math.max(Math.min(time - beatAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
     this._lastLookAt = 0;
     this._lastSight = undefined;

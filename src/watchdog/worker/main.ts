@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parentPort, workerData } from 'node:worker_threads';
+import { mainThreadTimeReader } from '../../loop/thread-time.js';
 import { processClock, SharedMemory } from '../memory.js';
 import type { FromWorker, ToWorker, WorkerData } from '../messages.js';
 import { HangReporter } from './hang-report.js';
@@ -14,7 +15,9 @@ const mainNow = (): number => processClock() + data.clockOffset;
 const memory = new SharedMemory(data.memory);
 const inspector = new Inspector(memory, mainNow, (reason) => tell({ type: 'blind', reason }));
 const reporter = new HangReporter(data.resolveFrom);
-const lookout = new Lookout(data, memory, mainNow, inspector, reporter, tell);
+const mainThreadTime = mainThreadTimeReader();
+const queuedMillis = (): number => mainThreadTime?.()?.queuedMillis ?? 0;
+const lookout = new Lookout(data, memory, mainNow, queuedMillis, inspector, reporter, tell);
 
 parentPort?.on('message', (message: ToWorker) => {
   if (message.type === 'resource') {
