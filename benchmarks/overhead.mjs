@@ -2,7 +2,7 @@
 // CPU per request of a hello-world server: OpenTelemetry alone against OpenTelemetry and this package.
 // The servers run at once and take short turns under the same load, so that a slow moment of the machine hits them all.
 // V8 does not optimise two processes alike: PROCESSES of each kind, a round's value is their mean.
-import { cpuPerRequest, load, median, quantile, spread, start } from './hello.mjs';
+import { cpuPerRequest, load, median, quantile, spread, start, WARM_UP } from './hello.mjs';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 100);
 const REQUESTS = Number(process.env.REQUESTS ?? 2000);
@@ -13,7 +13,8 @@ const modes = (process.env.MODES ?? 'otel,event-loop').split(',');
 const servers = [];
 for (let i = 0; i < PROCESSES; i++) for (const mode of modes) servers.push({ mode, ...(await start(mode)) });
 
-for (const server of servers) await load(server);
+// In turns as well: one that has nothing to do for seconds, V8 cleans up, and has to optimise anew, not always as well.
+for (let done = 0; done < WARM_UP; done += REQUESTS) for (const server of servers) await load(server, REQUESTS);
 /** Of each round, the CPU of a request in each mode. */
 const rounds = [];
 for (let round = 0; round < ROUNDS; round++) {
