@@ -31,7 +31,7 @@ new NodeSDK({
 const http = createRequire(import.meta.url)('node:http');
 const tracer = trace.getTracer('benchmark');
 
-// As any service that exports what it traces. Before the first few kinds of asynchronous work V8 takes the hooks of
+// Once, as any service that exports what it traces. Before the first few kinds of asynchronous work V8 takes the hooks of
 // AsyncLocalStorage (Node.js 20 and 22) for simpler than they will ever be again: 11 % of a request on 22.
 const ignore = () => {};
 readFile(new URL(import.meta.url), ignore);
