@@ -11,7 +11,7 @@ const STOPPED = 200;
 const DATA = { firstLookMillis: 25, lookIntervalMillis: 10, mayLook: true, hangThresholdMillis: 0 } as WorkerData;
 
 /** One that watches, with nothing else around it. */
-function startLookout(memory: SharedMemory, look: () => void, tell: (message: FromWorker) => void = () => {}): void {
+function startLookout(tell: (message: FromWorker) => void = () => {}): void {
   const inspector = { look, leave() {}, isLooking: false } as unknown as Inspector;
   new Lookout(
     DATA,
@@ -28,6 +28,8 @@ function startLookout(memory: SharedMemory, look: () => void, tell: (message: Fr
 let time = 0;
 /** For how long the main thread had no core. */
 let queued = 0;
+let memory: SharedMemory;
+const look = vi.fn();
 const advance = (millis: number): void => {
   for (let i = 0; i < millis; i++) {
     time++;
@@ -43,6 +45,8 @@ type Outcome = 'ok' | 'timed-out' | 'not-equal';
 beforeEach(() => {
   time = 0;
   queued = 0;
+  memory = new SharedMemory();
+  look.mockReset();
   onRest = () => 'timed-out';
   // As if there was always a message: its event loop gets every turn.
   onDoze = () => 'not-equal';
@@ -61,9 +65,8 @@ describe('what it tells of its own lateness', () => {
     ['asleep', () => {}, () => (time += STOPPED)],
     ['in the midst of a look', () => (time += STOPPED), () => {}],
   ])('stopped while %s', (_, onLook, afterwards) => {
-    const memory = new SharedMemory();
-    const look = vi.fn().mockImplementationOnce(onLook);
-    startLookout(memory, look);
+    look.mockImplementationOnce(onLook);
+    startLookout();
     // No beat comes: it looks, and looks again.
     advance(30);
     expect(look).toHaveBeenCalledTimes(1);
@@ -77,13 +80,8 @@ describe('what it tells of its own lateness', () => {
 });
 
 describe('a main thread that has no core', () => {
-  const memory = new SharedMemory();
-  const look = vi.fn();
-
   beforeEach(() => {
-    memory.fields.fill(0);
-    look.mockClear();
-    startLookout(memory, look);
+    startLookout();
     advance(1);
   });
 
@@ -116,14 +114,7 @@ describe('a main thread that has no core', () => {
 });
 
 describe('while the loop turns', () => {
-  const memory = new SharedMemory();
-  const look = vi.fn();
-
-  beforeEach(() => {
-    memory.fields.fill(0);
-    look.mockClear();
-    startLookout(memory, look);
-  });
+  beforeEach(() => startLookout());
 
   it('sleeps without its event loop, which gets a turn now and then', () => {
     let dozes = 0;
@@ -170,17 +161,14 @@ describe('while the loop turns', () => {
 });
 
 describe('at rest', () => {
-  const memory = new SharedMemory();
-  const { slots, fields } = memory;
-  const look = vi.fn();
-  const told: FromWorker[] = [];
+  let slots: Int32Array;
+  let fields: Float64Array;
+  let told: FromWorker[];
 
   beforeEach(() => {
-    slots.fill(0);
-    fields.fill(0);
-    look.mockClear();
-    told.length = 0;
-    startLookout(memory, look, (message) => told.push(message));
+    ({ slots, fields } = memory);
+    told = [];
+    startLookout((message) => told.push(message));
     fields[Field.BeatAt] = time;
     slots[Slot.Resting] = Rest.Begun;
   });
