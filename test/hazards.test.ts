@@ -127,6 +127,14 @@ describe('what must not harm the application', () => {
     expectDuration(result, durationOf(result.blockSpans[0] as never), measured);
     expect(measured).toBeLessThan(10_000);
   });
+
+  it('costs the last of forty thousand spans in one block no more than the first', async () => {
+    const result = await run('forty thousand children');
+    expect(result.blockSpans).toHaveLength(1);
+    const thousands = result.output.thousands as number[];
+    const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] as number;
+    expect(median(thousands.slice(20))).toBeLessThan(2 * median(thousands.slice(0, 20)));
+  });
 });
 
 describe('context managers', () => {

@@ -143,6 +143,9 @@ export class SliceRecorder {
   private _isInJob = false;
 
   private readonly _catchUp: CatchUp;
+  /** The iteration of which the listener was told while it ran, and how long it had been busy then. */
+  private _toldIteration = -1;
+  private _toldMicros = 0;
 
   private _endMarked = false;
   private readonly _end = (): void => {
@@ -451,8 +454,17 @@ export class SliceRecorder {
   private _tellBehind(tally: Tally): void {
     // Loading modules is no block that anybody could wait for.
     if (this._allowing > 0 || this._startUp !== undefined) return;
-    if (tally.behindMicros >= this._thresholdMicros) this._listener.onBlockSoFar(this.snapshot());
+    if (tally.behindMicros >= this._thresholdMicros) this._tellSoFar();
     this._catchUp.see(tally);
+  }
+
+  /** Again only when the block has doubled: thousands of spans may end in it, and a snapshot holds all that ran so far. */
+  private _tellSoFar(): void {
+    const isTold = this._toldIteration === this._iteration;
+    if (isTold && this._busyMicros < 2 * this._toldMicros) return;
+    this._toldIteration = this._iteration;
+    this._toldMicros = this._busyMicros;
+    this._listener.onBlockSoFar(this.snapshot());
   }
 
   /**
