@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
+import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { expect, it } from 'vitest';
 import { type BusyIteration, SliceRecorder } from '../src/loop/recorder.js';
 
@@ -26,7 +26,12 @@ function spend(millis: number): void {
   while (performance.now() - startedAt < millis);
 }
 
-it('bears a look of the watchdog while it gives a new span its tally', () => {
+/** The contexts of that many spans. */
+function contexts(amount: number): Context[] {
+  return Array.from({ length: amount }, () => trace.setSpan(ROOT_CONTEXT, {} as Span));
+}
+
+it('bears a look of the watchdog while it ties a tally to its span', () => {
   const recorder = new SliceRecorder(50, 20, listener, undefined);
   let looks = 0;
   // Asked in the midst of it, where V8 could serve an interrupt as well.
@@ -39,9 +44,27 @@ it('bears a look of the watchdog while it gives a new span its tally', () => {
   });
   const context = trace.setSpan(ROOT_CONTEXT, span);
   recorder.start(undefined);
-  recorder.enterContext(context);
+  for (const active of [context, ...contexts(2), context, ...contexts(2)]) recorder.enterContext(active);
   recorder.stop();
   expect(looks).toBe(1);
+});
+
+it('adds up what runs under a span that has ended, whatever runs in between', () => {
+  const { recorder, iterations } = recording();
+  const span = {} as Span;
+  const context = trace.setSpan(ROOT_CONTEXT, span);
+  recorder.start(undefined);
+  recorder.enterContext(context);
+  recorder.endSpan(span);
+  for (let i = 1; i <= 6; i++) {
+    for (const active of [context, ...contexts(i % 2), context]) recorder.enterContext(active);
+    spend(10);
+    for (const other of contexts(3)) recorder.enterContext(other);
+  }
+  recorder.flush();
+  recorder.stop();
+  const shares = iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
+  expect(shares.map(({ shareMicros }) => Math.floor(shareMicros / 10_000))).toEqual([6]);
 });
 
 it('takes nothing from a callback by looks that are answered behind it, where no context is active', () => {

@@ -81,6 +81,9 @@ const MAX_FAST_MILLIS = 2_000_000;
 /** An array for the tallies of one iteration that grew beyond this is given back. */
 const KEPT_TALLIES = 1024;
 
+/** So much of the time of a span that has ended need not be remembered for the iteration in which it did. */
+const LOSABLE_MICROS = 1000;
+
 /** Below this a slice's time is taken as it is; above it, idle time is looked for. */
 const LONG_SLICE_MILLIS = 1;
 
@@ -174,8 +177,8 @@ export class SliceRecorder {
   private _doubtedTally: Tally | undefined;
   private _doubtedSince = -1;
   private _doubtedJob = 0;
-  /** A look in the midst of this would stamp the same span, and the second stamp throws. */
-  private _isStamping = false;
+  /** A look in the midst of this would tie the same span, and the second time throws. */
+  private _isTying = false;
 
   /** Where {@link Slot.Jobs} is counted, and {@link Slot.Resting} set. */
   private readonly _slots: Int32Array;
@@ -314,8 +317,9 @@ export class SliceRecorder {
   /** `span.end()` was called: whatever is to be written on the span must be written now. */
   endSpan(span: Span): void {
     if (!this._enabled) return;
-    const tally = TallyStamp.get(span);
+    const tally = this._tallyOf(span);
     if (tally === undefined) return;
+    tally.hasEnded = true;
     if (tally === this._tally) this._chargeNow();
     const behind = this._catchUp.micros + this._busyMicros >= this._thresholdMicros;
     if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
@@ -331,7 +335,7 @@ export class SliceRecorder {
    * the machine gives this thread no core, looks are answered behind the callback, too, where no context is active.
    */
   witness(context: Context | undefined): void {
-    if (!this._enabled || context === this._context || this._isStamping || this._returnedAt !== 0) return;
+    if (!this._enabled || context === this._context || this._isTying || this._returnedAt !== 0) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
@@ -677,11 +681,30 @@ export class SliceRecorder {
     if (context === this._knownContext) return this._knownTally;
     if (context === this._formerContext) return this._formerTally;
     const tally = this._find(context);
+    const last = this._formerTally;
     this._formerContext = this._knownContext;
     this._formerTally = this._knownTally;
     this._knownContext = context;
     this._knownTally = tally;
+    if (!last.isTied && last !== this._formerTally && last !== tally) this._tie(last);
     return tally;
+  }
+
+  /**
+   * `tally` is no longer among those at hand. Where its span is over and the iteration has only just begun, nothing is
+   * lost with it, and most spans are over so soon: each that is tied costs half a microsecond.
+   */
+  private _tie(tally: Tally): void {
+    if (tally.hasEnded && tally !== this._tally && this._busyMicros < LOSABLE_MICROS) return;
+    this._isTying = true;
+    TallyStamp.tie(tally);
+    this._isTying = false;
+  }
+
+  private _tallyOf(span: Span): Tally | undefined {
+    if (this._knownTally.span === span) return this._knownTally;
+    if (this._formerTally.span === span) return this._formerTally;
+    return TallyStamp.get(span);
   }
 
   private _find(context: Context): Tally {
@@ -691,11 +714,9 @@ export class SliceRecorder {
     if (span === null || typeof span !== 'object') return this.nobody;
     // A batch processor exports in the context of whichever span happened to start its timer; all SDKs suppress tracing there.
     if (context.getValue(SUPPRESS_TRACING) === true) return this.nobody;
-    const tally = TallyStamp.get(span);
+    const tally = this._tallyOf(span);
     if (tally !== undefined) return tally;
-    this._isStamping = true;
-    const fresh = TallyStamp.create(span);
-    this._isStamping = false;
+    const fresh = new Tally(span);
     this.onNewSpan(span);
     return fresh;
   }

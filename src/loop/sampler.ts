@@ -154,7 +154,8 @@ export class Sampler {
   private _tallyOf(span: Span): Tally {
     const tally = TallyStamp.get(span);
     if (tally !== undefined) return tally;
-    const fresh = TallyStamp.create(span);
+    const fresh = new Tally(span);
+    TallyStamp.tie(fresh);
     this.onNewSpan(span);
     return fresh;
   }

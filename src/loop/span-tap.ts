@@ -31,8 +31,8 @@ export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => v
     if (typeof original !== 'function') return;
     try {
       untaps.push(
-        patchMethod(prototype, 'end', function end(this: Span) {
-          recorder.endSpan(this);
+        patchMethod(prototype, 'end', function end(this: Span | undefined) {
+          if (this != null) recorder.endSpan(this);
           // biome-ignore lint/complexity/noArguments: passes on whatever the SDK's own end takes, without an array
           return Reflect.apply(original, this, arguments);
         }),

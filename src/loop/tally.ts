@@ -42,13 +42,18 @@ export class Tally {
   behindMicros = 0;
   /** Under which the watchdog knows the span; see `SharedMemory#publish`. */
   ticket = NO_TICKET;
+  /** Whether {@link TallyStamp.get} of the span gives it. */
+  isTied: boolean;
+  hasEnded = false;
   /** Made when the span is first blamed. */
   blame: BlameRecord | undefined = undefined;
   /** Made when the span first runs in a block or in the catch-up behind it. */
   stall: StallRecord | undefined = undefined;
 
   /** `span` is undefined for the one tally of everything that ran under no span. */
-  constructor(readonly span: Span | undefined) {}
+  constructor(readonly span: Span | undefined) {
+    this.isTied = span === undefined;
+  }
 }
 
 /** A base class whose constructor returns what it is given: fields of a subclass then land on that very object. */
@@ -77,12 +82,12 @@ export class TallyStamp extends Given {
   }
 
   /**
-   * Gives `span`, which has none, a tally. One that is frozen stays without: it has a tally only as long as its context
-   * is among the last that were active.
+   * From now on `tally`'s span, which has none, has it. One that is frozen stays without: it has a tally only as long as
+   * its context is among the last that were active.
    */
-  static create(span: Span): Tally {
-    const tally = new Tally(span);
+  static tie(tally: Tally): void {
+    const span = tally.span as Span;
     if (Object.isExtensible(span)) new TallyStamp(span, tally);
-    return tally;
+    tally.isTied = true;
   }
 }

@@ -9,7 +9,7 @@ import { now, wallClockOffset } from '../loop/clock.js';
 import { type DelayListener, DelayMeter } from '../loop/delay.js';
 import type { EvidenceCollector, LateEvidence } from '../loop/evidence.js';
 import { type BusyIteration, MIN_TOTAL_MICROS } from '../loop/recorder.js';
-import { type Tally, TallyStamp } from '../loop/tally.js';
+import type { Tally } from '../loop/tally.js';
 import type { LoopListener, LoopWatch } from '../loop/watch.js';
 import { CHANNEL_BLOCK } from '../semconv.js';
 import type { Block, CodeLocation, StackFrame } from '../types.js';
@@ -96,7 +96,7 @@ export class Reporter implements LoopListener {
       // A shared block found by samples is no evidence against anybody.
       const blamed = block.shared && !this.watch?.attribution?.isExact ? [] : block.blamed;
       for (const { span } of blamed) {
-        const tally = span && TallyStamp.get(span);
+        const tally = span && iteration.tallies.find((tally) => tally.span === span);
         if (tally) this._guard('write on a span', () => markBlamed(tally));
       }
       // The rest waits for a beat, outside of any hook.
