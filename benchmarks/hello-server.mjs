@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A hello-world server with OpenTelemetry: one HTTP span, one inner span and 20 awaits a request.
-// MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package; MODE=sampled: without its hooks. Answers `cpu` messages with its CPU time so far.
+// MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package; MODE=sampled: without its hooks.
+// MODE=lean, MODE=empty: see lean.mjs. Answers `cpu` messages with its CPU time so far.
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
 import { readFile } from 'node:fs';
@@ -11,6 +12,7 @@ import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
+import { startLean } from './lean.mjs';
 
 const instrumentations = [new HttpInstrumentation()];
 if (process.env.MODE === 'event-loop') instrumentations.push(new EventLoopInstrumentation());
@@ -26,6 +28,8 @@ new NodeSDK({
   metricReaders: [],
   logRecordProcessors: [],
 }).start();
+
+if (process.env.MODE === 'lean' || process.env.MODE === 'empty') startLean(process.env.MODE === 'empty');
 
 // After the SDK, so that instrumentation-http sees it being loaded.
 const http = createRequire(import.meta.url)('node:http');
