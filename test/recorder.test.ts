@@ -49,6 +49,28 @@ it('bears a look of the watchdog while it ties a tally to its span', () => {
   expect(looks).toBe(1);
 });
 
+it('bears a look of the watchdog at a context that it is just about to know', () => {
+  const { recorder, iterations } = recording();
+  const span = {} as Span;
+  const context = trace.setSpan(ROOT_CONTEXT, span);
+  let looks = 0;
+  // The last moment before it does.
+  recorder.onNewSpan = () => {
+    looks++;
+    if (looks === 1) recorder.witness(context);
+  };
+  recorder.start(undefined);
+  for (let i = 0; i < 6; i++) {
+    recorder.enterContext(context);
+    spend(10);
+    for (const other of contexts(3)) recorder.enterContext(other);
+  }
+  recorder.flush();
+  recorder.stop();
+  const shares = iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
+  expect(shares.map(({ shareMicros }) => Math.floor(shareMicros / 10_000))).toEqual([6]);
+});
+
 it('adds up what runs under a span that has ended, whatever runs in between', () => {
   const { recorder, iterations } = recording();
   const span = {} as Span;

@@ -177,8 +177,8 @@ export class SliceRecorder {
   private _doubtedTally: Tally | undefined;
   private _doubtedSince = -1;
   private _doubtedJob = 0;
-  /** A look in the midst of this would tie the same span, and the second time throws. */
-  private _isTying = false;
+  /** A look in the midst of this would give the same span a second tally, and to tie both throws. */
+  private _isLookingUp = false;
 
   /** Where {@link Slot.Jobs} is counted, and {@link Slot.Resting} set. */
   private readonly _slots: Int32Array;
@@ -335,7 +335,7 @@ export class SliceRecorder {
    * the machine gives this thread no core, looks are answered behind the callback, too, where no context is active.
    */
   witness(context: Context | undefined): void {
-    if (!this._enabled || context === this._context || this._isTying || this._returnedAt !== 0) return;
+    if (!this._enabled || context === this._context || this._isLookingUp || this._returnedAt !== 0) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
@@ -614,6 +614,8 @@ export class SliceRecorder {
     }
     // Before the report, so that hooks of the application which change the context find everything in order.
     this._since = time;
+    // Left behind where the stack has overflowed.
+    this._isLookingUp = false;
     this._leaveAll();
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     const isBlock = this._busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
@@ -680,6 +682,7 @@ export class SliceRecorder {
     if (context === this._staleContext) return this._staleTally;
     if (context === this._knownContext) return this._knownTally;
     if (context === this._formerContext) return this._formerTally;
+    this._isLookingUp = true;
     const tally = this._find(context);
     const last = this._formerTally;
     this._formerContext = this._knownContext;
@@ -687,6 +690,7 @@ export class SliceRecorder {
     this._knownContext = context;
     this._knownTally = tally;
     if (!last.isTied && last !== this._formerTally && last !== tally) this._tie(last);
+    this._isLookingUp = false;
     return tally;
   }
 
@@ -696,9 +700,7 @@ export class SliceRecorder {
    */
   private _tie(tally: Tally): void {
     if (tally.hasEnded && tally !== this._tally && this._busyMicros < LOSABLE_MICROS) return;
-    this._isTying = true;
     TallyStamp.tie(tally);
-    this._isTying = false;
   }
 
   private _tallyOf(span: Span): Tally | undefined {
