@@ -71,6 +71,13 @@ it('bears a look of the watchdog at a context that it is just about to know', ()
   expect(shares.map(({ shareMicros }) => Math.floor(shareMicros / 10_000))).toEqual([6]);
 });
 
+it('bears a second one beside it', () => {
+  const recorders = [recording().recorder, recording().recorder];
+  for (const recorder of recorders) recorder.start(undefined);
+  for (const context of contexts(10)) for (const recorder of recorders) recorder.enterContext(context);
+  for (const recorder of recorders) recorder.stop();
+});
+
 it('adds up what runs under a span that has ended, whatever runs in between', () => {
   const { recorder, iterations } = recording();
   const span = {} as Span;

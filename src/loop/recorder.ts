@@ -177,7 +177,7 @@ export class SliceRecorder {
   private _doubtedTally: Tally | undefined;
   private _doubtedSince = -1;
   private _doubtedJob = 0;
-  /** A look in the midst of this would give the same span a second tally, and to tie both throws. */
+  /** A look in the midst of this would give the same span a second tally. */
   private _isLookingUp = false;
 
   /** Where {@link Slot.Jobs} is counted, and {@link Slot.Resting} set. */

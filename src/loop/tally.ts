@@ -82,12 +82,12 @@ export class TallyStamp extends Given {
   }
 
   /**
-   * From now on `tally`'s span, which has none, has it. One that is frozen stays without: it has a tally only as long as
-   * its context is among the last that were active.
+   * From now on `tally`'s span has it, unless it has one of another recorder's. One that is frozen stays without: it has a
+   * tally only as long as its context is among the last that were active.
    */
   static tie(tally: Tally): void {
     const span = tally.span as Span;
-    if (Object.isExtensible(span)) new TallyStamp(span, tally);
+    if (!(#tally in span) && Object.isExtensible(span)) new TallyStamp(span, tally);
     tally.isTied = true;
   }
 }
