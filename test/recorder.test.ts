@@ -2,6 +2,7 @@
 import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { expect, it } from 'vitest';
 import { type BusyIteration, SliceRecorder } from '../src/loop/recorder.js';
+import type { Tally } from '../src/loop/tally.js';
 
 const listener = {
   onIteration() {},
@@ -19,6 +20,13 @@ function recording(): { recorder: SliceRecorder; iterations: BusyIteration[] } {
     iterations.push(iteration);
   };
   return { recorder: new SliceRecorder(50, 20, { ...listener, onBusyIteration }, undefined), iterations };
+}
+
+/** Nothing more runs. @returns the tallies that `span` had in its blocks. */
+function finish({ recorder, iterations }: ReturnType<typeof recording>, span: Span): Tally[] {
+  recorder.flush();
+  recorder.stop();
+  return iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
 }
 
 function spend(millis: number): void {
@@ -50,7 +58,8 @@ it('bears a look of the watchdog while it ties a tally to its span', () => {
 });
 
 it('bears a look of the watchdog at a context that it is just about to know', () => {
-  const { recorder, iterations } = recording();
+  const found = recording();
+  const { recorder } = found;
   const span = {} as Span;
   const context = trace.setSpan(ROOT_CONTEXT, span);
   let looks = 0;
@@ -65,10 +74,7 @@ it('bears a look of the watchdog at a context that it is just about to know', ()
     spend(10);
     for (const other of contexts(3)) recorder.enterContext(other);
   }
-  recorder.flush();
-  recorder.stop();
-  const shares = iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
-  expect(shares.map(({ shareMicros }) => Math.floor(shareMicros / 10_000))).toEqual([6]);
+  expect(finish(found, span).map(({ shareMicros }) => Math.floor(shareMicros / 10_000))).toEqual([6]);
 });
 
 it('bears a second one beside it', () => {
@@ -79,7 +85,8 @@ it('bears a second one beside it', () => {
 });
 
 it('adds up what runs under a span that has ended, whatever runs in between', () => {
-  const { recorder, iterations } = recording();
+  const found = recording();
+  const { recorder } = found;
   const span = {} as Span;
   const context = trace.setSpan(ROOT_CONTEXT, span);
   recorder.start(undefined);
@@ -90,14 +97,12 @@ it('adds up what runs under a span that has ended, whatever runs in between', ()
     spend(10);
     for (const other of contexts(3)) recorder.enterContext(other);
   }
-  recorder.flush();
-  recorder.stop();
-  const shares = iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
-  expect(shares.map(({ shareMicros }) => Math.floor(shareMicros / 10_000))).toEqual([6]);
+  expect(finish(found, span).map(({ shareMicros }) => Math.floor(shareMicros / 10_000))).toEqual([6]);
 });
 
 it('takes nothing from a callback by looks that are answered behind it, where no context is active', () => {
-  const { recorder, iterations } = recording();
+  const found = recording();
+  const { recorder } = found;
   const span = {} as Span;
   recorder.start(undefined);
   recorder.enterCallback({}, trace.setSpan(ROOT_CONTEXT, span));
@@ -105,10 +110,7 @@ it('takes nothing from a callback by looks that are answered behind it, where no
   recorder.leaveCallback();
   recorder.witness(undefined);
   recorder.witness(undefined);
-  recorder.flush();
-  recorder.stop();
-  const shares = iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
-  expect(shares.map(({ totalMicros }) => Math.floor(totalMicros / 10_000))).toEqual([6]);
+  expect(finish(found, span).map(({ totalMicros }) => Math.floor(totalMicros / 10_000))).toEqual([6]);
 });
 
 it.each([
