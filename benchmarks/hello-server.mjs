@@ -12,7 +12,7 @@ import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
-import { startLean } from './lean.mjs';
+import { startEmpty, startLean } from './lean.mjs';
 
 const instrumentations = [new HttpInstrumentation()];
 if (process.env.MODE === 'event-loop') instrumentations.push(new EventLoopInstrumentation());
@@ -29,7 +29,8 @@ new NodeSDK({
   logRecordProcessors: [],
 }).start();
 
-if (process.env.MODE === 'lean' || process.env.MODE === 'empty') startLean(process.env.MODE === 'empty');
+if (process.env.MODE === 'lean') startLean();
+if (process.env.MODE === 'empty') startEmpty();
 
 // After the SDK, so that instrumentation-http sees it being loaded.
 const http = createRequire(import.meta.url)('node:http');

@@ -29,9 +29,12 @@ export async function load({ url }, amount = WARM_UP) {
   let isLoading = true;
   const stayAwake = () => isLoading && setImmediate(stayAwake);
   stayAwake();
-  const result = await autocannon({ url, amount, connections: 10, sampleInt: 20 });
-  isLoading = false;
-  if (result.non2xx || result.errors) throw new Error(`${result.non2xx} bad answers, ${result.errors} errors`);
+  try {
+    const result = await autocannon({ url, amount, connections: 10, sampleInt: 20 });
+    if (result.non2xx || result.errors) throw new Error(`${result.non2xx} bad answers, ${result.errors} errors`);
+  } finally {
+    isLoading = false;
+  }
 }
 
 /** @param message what it is to do first. */

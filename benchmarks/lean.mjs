@@ -11,12 +11,12 @@ const now = performance.now.bind(performance);
 const { nodeTiming } = performance;
 const THRESHOLD_MILLIS = 50;
 
-export function startLean(isEmpty) {
-  if (isEmpty) {
-    createHook({ before() {}, trackPromises: false }).enable();
-    promiseHooks.onBefore(() => {});
-    return;
-  }
+export function startEmpty() {
+  createHook({ before() {}, trackPromises: false }).enable();
+  promiseHooks.onBefore(() => {});
+}
+
+export function startLean() {
   const storage = context._getContextManager()._asyncLocalStorage;
   const shares = new Map();
   let active;
