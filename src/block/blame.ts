@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isSpanContextValid, type Span, type SpanContext, trace } from '@opentelemetry/api';
-import type { BusyIteration } from '../loop/recorder.js';
-import type { Tally } from '../loop/tally.js';
+import type { BusyIteration } from '../recorder/recorder.js';
+import type { Tally } from '../recorder/span-time.js';
 import type { Block, BlockShare, CodeLocation } from '../types.js';
 
 const NO_SPAN = '(no span)';

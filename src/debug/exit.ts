@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { patchMethod } from '../loop/patch.js';
+import { patchMethod } from '../system/patch.js';
 
 interface ExitingProcess {
   emit(name: string, ...args: unknown[]): boolean;

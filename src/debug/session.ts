@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { DiagLogger } from '@opentelemetry/api';
 import { registerInstrumentations } from '@opentelemetry/instrumentation';
 import { environmentName, resolveConfig } from '../config.js';
-import { setDebugSink } from '../loop/debug-sink.js';
+import { setDebugSink } from '../monitor/debug-sink.js';
 import { PreloadedInstrumentation } from '../preload.js';
 import { RateLimit } from '../report/rate-limit.js';
 import { CHANNEL_BLOCK } from '../semconv.js';

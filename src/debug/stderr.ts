@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { writeSync } from 'node:fs';
-import { now } from '../loop/clock.js';
+import { now } from '../system/clock.js';
 
 /** How long exit may wait for a pipe that nobody reads. Milliseconds. */
 const MAX_EXIT_WAIT_MILLIS = 100;

@@ -6,8 +6,8 @@ import { clearInterval, setInterval } from 'node:timers';
 import type { Span } from '@opentelemetry/api';
 import { nameOf } from '../block/blame.js';
 import type { Probe } from '../block/location.js';
-import { now } from '../loop/clock.js';
-import { processClock } from '../watchdog/memory.js';
+import { now } from '../system/clock.js';
+import { processClock } from '../system/shared-memory.js';
 import { placeOf } from './paragraph.js';
 
 /** The tracks of the viewer. */

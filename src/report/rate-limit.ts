@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { now } from '../loop/clock.js';
+import { now } from '../system/clock.js';
 
 const MINUTE_MILLIS = 60_000;
 

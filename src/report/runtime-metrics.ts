@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BatchObservableCallback, Meter, Observable } from '@opentelemetry/api';
-import { eventLoopUtilization } from '../loop/clock.js';
-import type { DelayWindow } from '../loop/delay-window.js';
+import type { DelayWindow } from '../delay/delay-window.js';
 import * as semconv from '../semconv.js';
+import { eventLoopUtilization } from '../system/clock.js';
 
 const STATISTICS = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'] as const;
 const DESCRIPTIONS = {

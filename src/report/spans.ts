@@ -8,7 +8,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import type { StallRecord, Tally } from '../loop/tally.js';
+import type { StallRecord, Tally } from '../recorder/span-time.js';
 import * as semconv from '../semconv.js';
 import type { Block } from '../types.js';
 import { codeAttributes } from './code.js';

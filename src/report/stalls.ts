@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { waitFor } from '../block/stall.js';
-import type { Tally } from '../loop/tally.js';
+import type { Tally } from '../recorder/span-time.js';
 import type { OpenBlock } from './open-block.js';
 import { isWritable, markStalled } from './spans.js';
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readStolenTime } from '../../src/loop/stolen-time.js';
-import { threadTimeReader } from '../../src/loop/thread-time.js';
+import { readStolenTime } from '../../src/system/stolen-time.js';
+import { threadTimeReader } from '../../src/system/thread-time.js';
 
 /**
  * How long the machine withheld its cores so far, in ms: from fixtures, as they say, and from this process, and what its

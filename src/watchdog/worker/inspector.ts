@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Field, type SharedMemory, Slot } from '../memory.js';
+import { Field, type SharedMemory, Slot } from '../../system/shared-memory.js';
 import { LOOK_KEY, type Sight } from '../messages.js';
 
 /** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Field, Rest, type SharedMemory, Slot } from '../memory.js';
+import { Field, Rest, type SharedMemory, Slot } from '../../system/shared-memory.js';
 import type { FromWorker, Sight, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import type { Inspector } from './inspector.js';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parentPort, workerData } from 'node:worker_threads';
-import { mainThreadTimeReader } from '../../loop/thread-time.js';
-import { processClock, SharedMemory } from '../memory.js';
+import { processClock, SharedMemory } from '../../system/shared-memory.js';
+import { mainThreadTimeReader } from '../../system/thread-time.js';
 import type { FromWorker, ToWorker, WorkerData } from '../messages.js';
 import { HangReporter } from './hang-report.js';
 import { Inspector } from './inspector.js';

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Span } from '@opentelemetry/api';
+import { patchMethod } from '../system/patch.js';
+
+interface SpanFollower {
+  onNewSpan: (span: Span) => void;
+  endSpan(span: Span): void;
+}
+
+/**
+ * Tells the recorder when a span is about to end, because after `end()` nothing can be written on it any more and a
+ * span often ends inside its own block. An instrumentation cannot add a span processor to NodeSDK, so `end` is wrapped
+ * once on the prototype of each class of recording span, which works with any SDK.
+ *
+ * @param onNewClass called with the first span of each class.
+ * @returns a function that unwraps them all.
+ */
+export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => void): () => void {
+  const untaps: (() => void)[] = [];
+  const tapped = new WeakSet<object>();
+  let lastSeen: object | null = null;
+
+  recorder.onNewSpan = (span) => {
+    const prototype = Object.getPrototypeOf(span) as Span | null;
+    if (prototype === lastSeen) return;
+    lastSeen = prototype;
+    if (prototype === null || tapped.has(prototype)) return;
+    tapped.add(prototype);
+    onNewClass(span);
+    const original = prototype.end;
+    if (typeof original !== 'function') return;
+    try {
+      untaps.push(
+        patchMethod(prototype, 'end', function end(this: Span | undefined) {
+          if (this != null) recorder.endSpan(this);
+          // biome-ignore lint/complexity/noArguments: passes on whatever the SDK's own end takes, without an array
+          return Reflect.apply(original, this, arguments);
+        }),
+      );
+    } catch {
+      // A frozen class of spans: they are blamed all the same, only not settled when they end inside their block.
+    }
+  };
+  return () => {
+    for (const untap of untaps) untap();
+    recorder.onNewSpan = () => {};
+  };
+}

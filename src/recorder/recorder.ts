@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
+import { MIN_BUSY_MILLIS } from '../delay/delay.js';
+import { idleTime, loopCount, now } from '../system/clock.js';
+import { Field, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
+import { CatchUp, type CatchUpListener } from './backlog.js';
+import { Tally, TallyStamp } from './span-time.js';
+import type { StartUp } from './start-up.js';
+
+/** A loop iteration that was busy for at least the block threshold. */
+export interface BusyIteration {
+  /** Its number, as libuv counts. */
+  readonly loopCount: number;
+  /** When it ended, on the clock of {@link now}. */
+  readonly endedAt: number;
+  readonly busyMicros: number;
+  /** How long the loop had been catching up on earlier blocks when it began; 0 where there were none. */
+  readonly startMicros: number;
+  /** Iterations since that of the first of them. */
+  readonly startTurn: number;
+  /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
+  readonly tallies: readonly Tally[];
+  /** Kind of callback that took most of it, where that is followed. */
+  readonly asyncResource?: string | undefined;
+}
+
+/** What ran in an iteration before allowed code did. */
+export interface IterationSetAside {
+  readonly shares: readonly { tally: Tally; shareMicros: number; behindMicros: number }[];
+  readonly busyMicros: number;
+}
+
+/** Whose requests a client connection carries. */
+export interface ConnectionUse {
+  /** The context of the last write. */
+  context: Context | undefined;
+  /** Whether several contexts have written before an answer came: then nobody can tell whose answer is read. */
+  shared: boolean;
+}
+
+/** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
+export interface RecorderListener extends CatchUpListener {
+  /** An iteration is over and was busy for {@link MIN_BUSY_MILLIS} or more. */
+  onIteration(busyMillis: number): void;
+  onBusyIteration(iteration: BusyIteration): void;
+  /** An iteration that still runs is a block already, and a span that waited for it is about to end. */
+  onBlockSoFar(iteration: BusyIteration): void;
+  /**
+   * `span` is about to end, and can be written to for the last time. Called only where it ran for at least
+   * {@link MIN_TOTAL_MICROS}, or in a block or behind one.
+   */
+  onSpanEnding(tally: Tally, span: Span): void;
+}
+
+/** Own time below this is not worth an attribute on every span. */
+export const MIN_TOTAL_MICROS = 1000;
+
+/** From here on somebody wants to know of an iteration; no block threshold is lower. */
+const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
+
+/** At rest beats are so far apart at least. Milliseconds. */
+export const REST_INTERVAL_MILLIS = 100;
+
+/** A timer is late by so much as nothing. Milliseconds. */
+const TIMER_MILLIS = 2;
+
+/** So many beats in a row that found nothing but themselves, and the loop is at rest. */
+const QUIET_BEATS = 10;
+
+/** The key of `suppressTracing()` in `@opentelemetry/core`; context keys of one name are one, whoever creates them. */
+const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
+
+/** Kept from load on: fake timers of a test must not hold up ours. */
+const nextTick = process.nextTick;
+const resolved = Promise.resolve();
+const addPromiseJob = resolved.then.bind(resolved) as (job: () => void) => void;
+
+/** Up to here the fast way from milliseconds to whole microseconds does not overflow. */
+const MAX_FAST_MILLIS = 2_000_000;
+
+/** An array for the tallies of one iteration that grew beyond this is given back. */
+const KEPT_TALLIES = 1024;
+
+/** So much of the time of a span that has ended need not be remembered for the iteration in which it did. */
+const LOSABLE_MICROS = 1000;
+
+/** Below this a slice's time is taken as it is; above it, idle time is looked for. */
+const LONG_SLICE_MILLIS = 1;
+
+/**
+ * Cuts the loop's time into slices, one for each run of code under one active context, and adds them up per span.
+ *
+ * Everything here runs per callback or per promise job: nothing is allocated (a {@link Tally} once per span apart),
+ * nothing is caught, and a clock is read only where it can change what is reported.
+ */
+export class SliceRecorder {
+  readonly isExact = true;
+  /** Whether it takes {@link leaveCallback} at any price. */
+  readonly needsReturns: boolean = false;
+  /** Own time of everything that ran under no span, and of native code between callbacks. */
+  readonly nobody = new Tally(undefined);
+
+  /** The active context as far as we followed it: the raw store of the context manager. */
+  private _context: Context | undefined;
+  private _tally: Tally = this.nobody;
+  /** When the current slice began. */
+  protected _since = 0;
+  /** When JavaScript last returned to native code; 0 while it runs, or where it does not matter or cannot be seen. */
+  private _returnedAt = 0;
+
+  private _loopCount = 0;
+  private _idleTime = 0;
+  private _iteration = 0;
+  protected _busyMicros = 0;
+  /** Busy time of this iteration that was allowed and makes no block. */
+  private _allowedMicros = 0;
+  /** How deep in allowed code it is. */
+  private _allowing = 0;
+  /** Where the last slice that counts ended. */
+  private _endedAt = 0;
+  private _tallies: (Tally | undefined)[] = [];
+  private _tallyCount = 0;
+
+  /** The last two contexts that were looked up: a request's own, and that of a span inside it. */
+  private _knownContext: Context | undefined;
+  private _knownTally: Tally = this.nobody;
+  private _formerContext: Context | undefined;
+  private _formerTally: Tally = this.nobody;
+
+  /**
+   * The context that came with a connection's read callback and says nothing about what is read, and the tally to
+   * charge in its place. Lasts for the callback and the ticks that follow it.
+   */
+  private _staleContext: Context | undefined;
+  private _staleTally: Tally = this.nobody;
+
+  /**
+   * Whether {@link leaveCallback} is called. Else a mark behind the last job tells when JavaScript has returned, and a
+   * callback that native code calls in the midst of another's keeps the context until the next change of it is seen.
+   */
+  seesReturns = true;
+  /** Contexts to go back to when a nested callback returns; the first is that of a promise job. */
+  private readonly _outerContexts: (Context | undefined)[] = [];
+  protected _depth = 0;
+  /** Whether the outermost callback is nested in a promise job. */
+  private _isInJob = false;
+
+  private readonly _catchUp: CatchUp;
+  /** The iteration of which the listener was told while it ran, and how long it had been busy then. */
+  private _toldIteration = -1;
+  private _toldMicros = 0;
+
+  private _endMarked = false;
+  private readonly _end = (): void => {
+    this._endMarked = false;
+    if (!this.seesReturns && this._tally !== this.nobody) this._returnedAt = now();
+  };
+
+  private readonly _thresholdMicros: number;
+  /** Only as long as the program starts. */
+  private _startUp: StartUp | undefined;
+  private _enabled = false;
+
+  /** Reads the store of the context manager; replaced by the context tap. */
+  activeContext: () => Context | undefined = noContext;
+  /** The same for async_hooks' current resource, where that is at hand already. */
+  contextOf: (resource: object) => Context | undefined = noContext;
+  /** Who uses the connection whose callback this is, if it is one; set by the connection tap. */
+  connectionUse: (resource: object) => ConnectionUse | undefined = noUse;
+  /** Called with each span that gets a tally; set by the span tap. */
+  onNewSpan: (span: Span) => void = ignoreSpan;
+
+  /** Called when something happens on a loop that was at rest, mostly inside a hook: must not throw. */
+  onWake: () => void = () => {};
+
+  /** Whose time a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
+  private _doubtedTally: Tally | undefined;
+  private _doubtedSince = -1;
+  private _doubtedJob = 0;
+  /** A look in the midst of this would give the same span a second tally. */
+  private _isLookingUp = false;
+
+  /** Where {@link Slot.Jobs} is counted, and {@link Slot.Resting} set. */
+  private readonly _slots: Int32Array;
+
+  /** The resource of our own beat, whose callback does not end a rest. */
+  beatTimer: object | undefined;
+  private _quietBeats = 0;
+  private _jobsAtBeat = 0;
+  /** The most that can be lost to a signal between two beats of a rest. */
+  private readonly _restMillis: number;
+
+  /**
+   * @param _headMillis native time at the head of an iteration counts only above this.
+   * @param _memory tells the watchdog which span runs, should the loop never come back.
+   */
+  constructor(
+    thresholdMillis: number,
+    private readonly _headMillis: number,
+    private readonly _listener: RecorderListener,
+    private readonly _memory: SharedMemory | undefined,
+  ) {
+    this._thresholdMicros = Math.round(thresholdMillis * 1000);
+    this._restMillis = Math.max(_headMillis, REST_INTERVAL_MILLIS) + TIMER_MILLIS;
+    this._catchUp = new CatchUp(_listener);
+    this._slots = _memory?.slots ?? new Int32Array(SLOTS);
+  }
+
+  get enabled(): boolean {
+    return this._enabled;
+  }
+
+  /** @param startUp given while the program still loads its modules, which is no block. */
+  start(startUp: StartUp | undefined): void {
+    this._enabled = true;
+    this._startUp = startUp;
+    this._loopCount = loopCount();
+    this._idleTime = idleTime();
+    this._since = now();
+    this._returnedAt = 0;
+    this._context = this.activeContext();
+    this._tally = this._lookUp(this._context);
+  }
+
+  stop(): void {
+    this._enabled = false;
+    this._slots[Slot.Resting] = Rest.Over;
+    this._clearIteration();
+    this._tallies.length = 0;
+    this._outerContexts.length = 0;
+    this._leaveAll();
+    this._staleContext = undefined;
+    this._knownContext = undefined;
+    this._formerContext = undefined;
+  }
+
+  /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
+  enterCallback(resource: object, context: Context | undefined): void {
+    if (this._startUp !== undefined) this._see(resource, this._startUp);
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(resource === this.beatTimer);
+    this._countJob();
+    const count = loopCount();
+    if (count !== this._loopCount) this._turn(count);
+    else if (this._returnedAt !== 0) this._chargeNative();
+    else if (this._endMarked && this._depth === 0) this._interruptJob();
+    if (this._catchUp.micros !== 0 && isListening(resource)) this._catchUp.hasAccepted = true;
+    if (this._staleContext !== undefined) this._trust();
+    this._enter(context);
+    if (context !== undefined) {
+      const use = this.connectionUse(resource);
+      // A write in the creator's own context is no evidence: a client library's queue goes on in that, whosever turn it is.
+      if (use !== undefined) {
+        this._distrust(context, use.shared || use.context === context ? this.nobody : this._lookUp(use.context));
+      }
+    }
+    if (!this.seesReturns) this._markEnd();
+  }
+
+  /** A `process.nextTick` callback begins. */
+  enterTick(context: Context | undefined): void {
+    this._enterJob(context);
+    if (!this.seesReturns) this._markEnd(addPromiseJob);
+  }
+
+  /** A promise job begins: it runs in the context of who waits for it, whatever connection was read. */
+  enterReaction(context: Context | undefined): void {
+    if (this._staleContext !== undefined) this._trust();
+    this._enterJob(context);
+    if (!this.seesReturns) this._markEnd();
+  }
+
+  /** A callback returns (async_hooks `after`); see {@link seesReturns}. */
+  leaveCallback(): void {
+    const depth = this._depth - 1;
+    if (depth > 0 || this._isInJob) {
+      this._depth = depth;
+      if (depth === 0) this._isInJob = false;
+      const outer = this._outerContexts[depth];
+      if (outer !== this._context) this._switchTo(outer, now());
+    } else {
+      this._depth = 0;
+      // Native code that follows is nobody's: where this was nobody's too, there is no need to tell them apart.
+      this._returnedAt = this._tally === this.nobody ? 0 : now();
+    }
+  }
+
+  /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
+  enterPromiseJob(): void {
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
+    this._countJob();
+    if (this._staleContext !== undefined) this._trust();
+    const context = this.activeContext();
+    if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
+    this._returnedAt = 0;
+    this._markEnd();
+  }
+
+  /**
+   * Running code made `context` the active one.
+   *
+   * @param isScoped it will make the one before active again ahead of its return.
+   */
+  enterContext(context: Context | undefined, isScoped = false): void {
+    if (!this._enabled) return;
+    // In code that no hook has announced, or behind a nested callback: nobody's, as far as we know.
+    if (this._returnedAt !== 0) this._chargeNative();
+    if (context !== this._context) this._switchTo(context, now());
+    // In a promise job, or where no return is seen at all.
+    if (this._depth === 0 && !isScoped) this._markEnd();
+  }
+
+  /** Running code may have changed the context in a way that tells us no more than that. */
+  resync(): void {
+    if (this._enabled) this.enterContext(this.activeContext());
+  }
+
+  /** `span.end()` was called: whatever is to be written on the span must be written now. */
+  endSpan(span: Span): void {
+    if (!this._enabled) return;
+    const tally = this._tallyOf(span);
+    if (tally === undefined) return;
+    tally.hasEnded = true;
+    if (tally === this._tally) this._chargeNow();
+    const behind = this._catchUp.micros + this._busyMicros >= this._thresholdMicros;
+    if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
+    if (behind || tally.totalMicros >= MIN_TOTAL_MICROS || tally.stall !== undefined) {
+      this._listener.onSpanEnding(tally, span);
+    }
+  }
+
+  /**
+   * A look of the watchdog saw `context` active in the midst of running code. Where two looks in a row see another one
+   * than we followed, in one slice of one callback, a change has escaped us, and the whole slice goes to whom they saw.
+   * One look is not enough: it may interrupt our own code, or Node's, between the change and our taking note of it. Where
+   * the machine gives this thread no core, looks are answered behind the callback, too, where no context is active.
+   */
+  witness(context: Context | undefined): void {
+    if (!this._enabled || context === this._context || this._isLookingUp || this._returnedAt !== 0) return;
+    // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
+    const tally = this._lookUp(context);
+    if (tally === this._tally) return;
+    const job = this._slots[Slot.Jobs] as number;
+    if (this._doubtedSince === this._since && this._doubtedJob === job && this._doubtedTally === tally) {
+      this._tally = tally;
+      this._context = context;
+    }
+    this._doubtedSince = this._since;
+    this._doubtedJob = job;
+    this._doubtedTally = tally;
+  }
+
+  /** Whether `tally` reached the threshold inside the iteration that is still running. */
+  isBlocking(tally: Tally): boolean {
+    return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros && this._allowing === 0;
+  }
+
+  /**
+   * Sets aside what ran so far in this iteration: what runs until {@link endAllowed} makes no block, though it counts as
+   * the span's own time, and as delay.
+   */
+  beginAllowed(): IterationSetAside {
+    this._chargeNow();
+    const shares = this._ranTallies().map((tally) => {
+      const { shareMicros, behindMicros } = tally;
+      return { tally, shareMicros, behindMicros };
+    });
+    const aside = { shares, busyMicros: this._busyMicros };
+    this._allowing++;
+    this._clearIteration();
+    return aside;
+  }
+
+  endAllowed({ shares, busyMicros }: IterationSetAside): void {
+    this._chargeNow();
+    const allowedMicros = this._busyMicros;
+    this._allowing--;
+    this._clearIteration();
+    for (const { tally, shareMicros, behindMicros } of shares) {
+      tally.iteration = this._iteration;
+      tally.shareMicros = shareMicros;
+      tally.behindMicros = behindMicros;
+      this._tallies[this._tallyCount++] = tally;
+    }
+    this._busyMicros = busyMicros;
+    this._allowedMicros += allowedMicros;
+  }
+
+  private _chargeNow(): void {
+    if (this._returnedAt !== 0) this._chargeNative();
+    const time = now();
+    this._charge(time);
+    this._since = time;
+  }
+
+  /** The iteration so far, for a span that ends inside its own block. */
+  snapshot(): BusyIteration {
+    return {
+      loopCount: this._loopCount,
+      endedAt: this._endedAt,
+      busyMicros: this._busyMicros,
+      startMicros: this._catchUp.micros,
+      startTurn: this._catchUp.turns,
+      tallies: this._ranTallies(),
+    };
+  }
+
+  /** How long the iteration that still runs has been busy, in milliseconds. */
+  runningMillis(): number {
+    return (this._busyMicros + this._allowedMicros) / 1000 + now() - this._since;
+  }
+
+  /** Closes the current iteration as if the loop had turned: at exit. */
+  flush(): void {
+    if (!this._enabled) return;
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
+    this._turn(loopCount());
+  }
+
+  /** Called in each beat. @returns whether beats may be rare from now on: the loop is at rest, and the worker knows. */
+  beat(): boolean {
+    const jobs = this._slots[Slot.Jobs] as number;
+    const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._catchUp.micros === 0;
+    this._jobsAtBeat = jobs;
+    this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
+    if (this._quietBeats < QUIET_BEATS) return false;
+    Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
+    return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
+  }
+
+  /**
+   * The first callback since the last beat of a loop at rest. What libuv did not count as idle time meanwhile it has lost
+   * to a signal that interrupted its poll; unless it is more than that can be: then something ran that no hook announced.
+   */
+  private _beginAnew(isBeat: boolean): void {
+    const time = now();
+    const idle = idleTime();
+    const wasBusy = time - this._since - (idle - this._idleTime) > this._restMillis;
+    if (!wasBusy) {
+      this._clearIteration();
+      this._allowedMicros = 0;
+      this._loopCount = loopCount();
+      this._idleTime = idle;
+      this._since = time;
+      this._returnedAt = 0;
+      this._leaveAll();
+      if (this._startUp?.isOver) this._startUp = undefined;
+      if (isBeat) return;
+    }
+    this._quietBeats = 0;
+    // In this order: the worker looks at the beat as soon as the rest is over, and a hook may fire in `onWake`.
+    if (this._memory !== undefined) this._memory.fields[Field.BeatAt] = time;
+    Atomics.store(this._slots, Slot.Resting, Rest.Over);
+    Atomics.notify(this._slots, Slot.Resting);
+    this.onWake();
+  }
+
+  /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */
+  private _tellBehind(tally: Tally): void {
+    // Loading modules is no block that anybody could wait for.
+    if (this._allowing > 0 || this._startUp !== undefined) return;
+    if (tally.behindMicros >= this._thresholdMicros) this._tellSoFar();
+    this._catchUp.see(tally);
+  }
+
+  /** Again only when the block has doubled: thousands of spans may end in it, and a snapshot holds all that ran so far. */
+  private _tellSoFar(): void {
+    const isTold = this._toldIteration === this._iteration;
+    if (isTold && this._busyMicros < 2 * this._toldMicros) return;
+    this._toldIteration = this._iteration;
+    this._toldMicros = this._busyMicros;
+    this._listener.onBlockSoFar(this.snapshot());
+  }
+
+  /**
+   * V8 tells when a promise job begins; to be told at the end of each as well would cost as much again, and so it would
+   * for callbacks where async_hooks follows promises. An empty tick runs once after the last of them and says when
+   * JavaScript returned: what follows and announces itself to nobody (a FinalizationRegistry, garbage collection in a task
+   * of its own) is then not charged to the last job.
+   *
+   * @param enqueue behind ticks, which bring forth ticks, a promise job: Node.js runs them all, and only then such jobs.
+   */
+  private _markEnd(enqueue: (job: () => void) => void = nextTick): void {
+    if (this._endMarked || this._tally === this.nobody) return;
+    this._endMarked = true;
+    enqueue(this._end);
+  }
+
+  /** Ends the start of the program; where this very iteration has loaded modules for long, only once it is over. */
+  private _see(resource: object, startUp: StartUp): void {
+    startUp.see(resource);
+    const isSameIteration = loopCount() === this._loopCount;
+    if (startUp.isOver && isSameIteration && this.runningMillis() * 1000 < this._thresholdMicros) {
+      this._startUp = undefined;
+    }
+  }
+
+  /** What ticks and promise jobs have in common: no native code can have run since the last one. */
+  protected _enterJob(context: Context | undefined): void {
+    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
+    this._countJob();
+    this._enter(context);
+    this._returnedAt = 0;
+  }
+
+  /** The end of the last job is to come, and JavaScript has not returned: native code calls back in the midst of it. */
+  private _interruptJob(): void {
+    this._isInJob = true;
+    this._outerContexts[0] = this._context;
+  }
+
+  private _enter(context: Context | undefined): void {
+    if (this.seesReturns) {
+      const depth = this._depth;
+      if (depth > 0) this._outerContexts[depth] = this._context;
+      this._depth = depth + 1;
+    }
+    if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
+  }
+
+  /** For the watchdog, which cannot see otherwise whether it still looks at the callback that it meant to look at. */
+  private _countJob(): void {
+    this._slots[Slot.Jobs] = ((this._slots[Slot.Jobs] as number) + 1) | 0;
+  }
+
+  private _switchTo(context: Context | undefined, time: number): void {
+    // First what can overflow the stack: a RangeError that belongs to the application must find nothing half done.
+    const tally = this._lookUp(context);
+    if (this._memory !== undefined) this._publish(tally, this._memory);
+    this._charge(time);
+    this._since = time;
+    this._context = context;
+    this._tally = tally;
+  }
+
+  private _publish(tally: Tally, memory: SharedMemory): void {
+    if (tally === this.nobody) {
+      memory.fields[Field.Running] = 0;
+    } else {
+      if (!memory.holds(tally.ticket)) tally.ticket = publishSpan(tally.span, memory);
+      memory.fields[Field.Running] = tally.ticket;
+    }
+  }
+
+  /** From now on time under `context` goes to `instead`. */
+  private _distrust(context: Context, instead: Tally): void {
+    this._staleContext = context;
+    this._staleTally = instead;
+    this._switchTo(this._context, now());
+  }
+
+  /** From now on contexts are what they are. */
+  private _trust(): void {
+    this._staleContext = undefined;
+    this._switchTo(this._context, this._returnedAt !== 0 ? this._returnedAt : now());
+  }
+
+  /** Adds the current slice, up to `time`, to its tally. */
+  protected _charge(time: number): void {
+    let millis = time - this._since;
+    if (millis > LONG_SLICE_MILLIS) {
+      // Platform tasks (Atomics.waitAsync, WebAssembly) run after a poll that no hook has announced.
+      const idle = idleTime();
+      millis -= idle - this._idleTime;
+      this._idleTime = idle;
+    }
+    this._add(this._tally, millis, time);
+  }
+
+  protected _add(tally: Tally, millis: number, time: number): void {
+    const micros = millis < MAX_FAST_MILLIS ? (millis * 1000 + 0.5) | 0 : Math.round(millis * 1000);
+    if (micros <= 0) return;
+    if (tally.iteration === this._iteration) {
+      tally.shareMicros += micros;
+    } else {
+      tally.iteration = this._iteration;
+      tally.shareMicros = micros;
+      tally.behindMicros = this._busyMicros;
+      this._tallies[this._tallyCount++] = tally;
+    }
+    tally.totalMicros += micros;
+    this._busyMicros += micros;
+    this._endedAt = time;
+  }
+
+  /** Same iteration, but JavaScript had returned: what ran until now was native code and is nobody's. */
+  private _chargeNative(): void {
+    const returnedAt = this._returnedAt;
+    const time = now();
+    this._returnedAt = 0;
+    this._charge(returnedAt);
+    this._add(this.nobody, time - returnedAt, time);
+    this._since = time;
+  }
+
+  /** The loop has turned: closes the last iteration and opens the next one. */
+  private _turn(count: number): void {
+    const endedCount = this._loopCount;
+    const turns = count - endedCount;
+    this._loopCount = count;
+    const time = now();
+    const idle = idleTime();
+    const idled = idle - this._idleTime;
+    this._idleTime = idle;
+    let native = 0;
+    if (this._returnedAt !== 0) {
+      native = time - this._returnedAt - idled;
+      let ran = this._returnedAt - this._since;
+      // More idle time than passed since JavaScript returned: a platform task ran after a poll.
+      if (native < 0) ran += native;
+      this._add(this._tally, ran, this._returnedAt);
+      this._returnedAt = 0;
+    } else {
+      this._add(this._tally, time - this._since - idled, time - idled);
+    }
+    // Before the report, so that hooks of the application which change the context find everything in order.
+    this._since = time;
+    // Left behind where the stack has overflowed.
+    this._isLookingUp = false;
+    this._leaveAll();
+    if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
+    const isBlock = this._busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
+    if (isBlock || this._catchUp.micros !== 0) {
+      this._catchUp.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
+    }
+    this._clearIteration();
+    this._allowedMicros = 0;
+    if (this._startUp?.isOver) this._startUp = undefined;
+    if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
+  }
+
+  /** No callback runs any more, whatever was seen of the end of the last one. */
+  private _leaveAll(): void {
+    this._context = undefined;
+    this._tally = this.nobody;
+    this._depth = 0;
+    this._isInJob = false;
+  }
+
+  protected _clearIteration(): void {
+    if (this._tallyCount > KEPT_TALLIES) this._tallies = [];
+    else for (let i = 0; i < this._tallyCount; i++) this._tallies[i] = undefined;
+    this._tallyCount = 0;
+    this._busyMicros = 0;
+    this._iteration = (this._iteration + 1) | 0;
+  }
+
+  /** @returns whether it was a block. */
+  private _note(endedCount: number): boolean {
+    let busyMicros = this._busyMicros;
+    // Loading modules is no block; a span that blocks while the program starts is one.
+    const loading = this._startUp !== undefined && this.nobody.iteration === this._iteration;
+    if (loading) busyMicros -= this.nobody.shareMicros;
+    const allMicros = busyMicros + this._allowedMicros;
+    if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
+    if (busyMicros < this._thresholdMicros) return false;
+    let tallies = this._ranTallies();
+    if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
+    const { micros: startMicros, turns: startTurn } = this._catchUp;
+    this._listener.onBusyIteration({
+      loopCount: endedCount,
+      endedAt: this._endedAt,
+      busyMicros,
+      startMicros,
+      startTurn,
+      tallies,
+      asyncResource: this._blockedIn(),
+    });
+    return true;
+  }
+
+  /** The iteration was a block: what kind of callback took most of it, where a subclass follows that. */
+  protected _blockedIn(): string | undefined {
+    return undefined;
+  }
+
+  private _ranTallies(): Tally[] {
+    return this._tallies.slice(0, this._tallyCount) as Tally[];
+  }
+
+  private _lookUp(context: Context | undefined): Tally {
+    if (context === undefined) return this.nobody;
+    if (context === this._staleContext) return this._staleTally;
+    if (context === this._knownContext) return this._knownTally;
+    if (context === this._formerContext) return this._formerTally;
+    this._isLookingUp = true;
+    const tally = this._find(context);
+    const last = this._formerTally;
+    this._formerContext = this._knownContext;
+    this._formerTally = this._knownTally;
+    this._knownContext = context;
+    this._knownTally = tally;
+    if (!last.isTied && last !== this._formerTally && last !== tally) this._tie(last);
+    this._isLookingUp = false;
+    return tally;
+  }
+
+  /**
+   * `tally` is no longer among those at hand. Where its span is over and the iteration has only just begun, nothing is
+   * lost with it, and most spans are over so soon: each that is tied costs half a microsecond.
+   */
+  private _tie(tally: Tally): void {
+    if (tally.hasEnded && tally !== this._tally && this._busyMicros < LOSABLE_MICROS) return;
+    TallyStamp.tie(tally);
+  }
+
+  private _tallyOf(span: Span): Tally | undefined {
+    if (this._knownTally.span === span) return this._knownTally;
+    if (this._formerTally.span === span) return this._formerTally;
+    return TallyStamp.get(span);
+  }
+
+  private _find(context: Context): Tally {
+    // Other SDKs' stores and spans need not be what the API says they are.
+    if (typeof context.getValue !== 'function') return this.nobody;
+    const span = trace.getSpan(context);
+    if (span === null || typeof span !== 'object') return this.nobody;
+    // A batch processor exports in the context of whichever span happened to start its timer; all SDKs suppress tracing there.
+    if (context.getValue(SUPPRESS_TRACING) === true) return this.nobody;
+    const tally = this._tallyOf(span);
+    if (tally !== undefined) return tally;
+    const fresh = new Tally(span);
+    this.onNewSpan(span);
+    return fresh;
+  }
+}
+
+/** Once per span, and per thousand others in between. Spans of other SDKs need not be what the API says they are. */
+function publishSpan(span: Span | undefined, memory: SharedMemory): number {
+  try {
+    const { traceId, spanId } = (span as Span).spanContext();
+    return memory.publish(traceId, spanId, String((span as { name?: unknown }).name ?? ''));
+  } catch {
+    return 0;
+  }
+}
+
+/** Whether the callback is that of a server's handle (TCP or pipe): a connection is being accepted. */
+function isListening(resource: object): boolean {
+  return typeof (resource as { onconnection?: unknown }).onconnection === 'function';
+}
+
+function noContext(): undefined {
+  return undefined;
+}
+
+function noUse(): undefined {
+  return undefined;
+}
+
+function ignoreSpan(): void {}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import { performance } from 'node:perf_hooks';
+import { now } from '../system/clock.js';
+
+/** What runs callbacks while modules are loaded: files being read, the thread of module customisation hooks, Node's loader. */
+const LOADING = /^(?:FSReq|FileHandle|ReadFileJob|MessagePort|Worker|SafePromise)/;
+/** A program that does nothing but read files for so long is at work, not starting. */
+const LONGEST_MILLIS = 5_000;
+
+/**
+ * Tells when the program has started. Loading modules blocks for long, and is normal: `require` all inside the first
+ * iteration, `import` (ahead of Node.js 22, or dynamic) spread over many. It is over with the first iteration that ran
+ * a callback of any other kind.
+ */
+export class StartUp {
+  private readonly _endsAt = now() + LONGEST_MILLIS;
+  private _over = false;
+  private readonly _expected = new Set<object>();
+
+  /** The start of this program, if it is not over yet: a process that is up for long has started. */
+  static now(): StartUp | undefined {
+    return performance.nodeTiming.loopStart < 0 || now() < LONGEST_MILLIS ? new StartUp() : undefined;
+  }
+
+  get isOver(): boolean {
+    return this._over;
+  }
+
+  /** `resource` is ours: its callbacks say nothing about the program. */
+  expect(resource: object): void {
+    if (!this._over) this._expected.add(resource);
+  }
+
+  /** A callback of `resource` begins. */
+  see(resource: object): void {
+    if (this._over || this._expected.has(resource)) return;
+    this._over = now() > this._endsAt || !LOADING.test(resource.constructor?.name ?? '');
+    if (this._over) this._expected.clear();
+  }
+}

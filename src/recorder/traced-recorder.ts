@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import { executionAsyncResource } from 'node:async_hooks';
+import type { Context } from '@opentelemetry/api';
+import type { DebugSink } from '../monitor/debug-sink.js';
+import { now } from '../system/clock.js';
+import { SliceRecorder } from './recorder.js';
+import type { Tally } from './span-time.js';
+
+const STARTING = 'start-up';
+const PROMISE_JOB = 'promise job';
+const TICK = 'process.nextTick';
+const NATIVE = 'native code';
+
+/**
+ * The recorder of `./debug`: cuts slices at each callback as well, and tells the sink of every one. In a class of its
+ * own, so that without `./debug` nothing has to ask whether anybody listens.
+ */
+export class TracedRecorder extends SliceRecorder {
+  override readonly needsReturns = true;
+  private _asyncResource = STARTING;
+  /** How long each kind of callback ran in this iteration, in milliseconds. */
+  private readonly _ran = new Map<string, number>();
+  private _isBlock = false;
+
+  constructor(
+    private readonly _sink: DebugSink,
+    ...settings: ConstructorParameters<typeof SliceRecorder>
+  ) {
+    super(...settings);
+  }
+
+  override enterCallback(resource: object, context: Context | undefined): void {
+    super.enterCallback(resource, context);
+    if (this._depth === 1) this._cut(kindOf(resource));
+  }
+
+  protected override _enterJob(context: Context | undefined): void {
+    super._enterJob(context);
+    if (this._depth === 1) this._cut(executionAsyncResource() instanceof Promise ? PROMISE_JOB : TICK);
+  }
+
+  override enterPromiseJob(): void {
+    super.enterPromiseJob();
+    this._cut(PROMISE_JOB);
+  }
+
+  override leaveCallback(): void {
+    super.leaveCallback();
+    if (this._depth === 0) this._cut(NATIVE);
+  }
+
+  protected override _add(tally: Tally, millis: number, time: number): void {
+    super._add(tally, millis, time);
+    if (millis <= 0) return;
+    this._ran.set(this._asyncResource, (this._ran.get(this._asyncResource) ?? 0) + millis);
+    this._sink.onSlice(tally.span, this._asyncResource, time - millis, time);
+  }
+
+  protected override _blockedIn(): string | undefined {
+    this._isBlock = true;
+    const [most] = [...this._ran].sort(([, a], [, b]) => b - a);
+    return most?.[0];
+  }
+
+  protected override _clearIteration(): void {
+    this._sink.onIteration(this._isBlock);
+    this._isBlock = false;
+    this._ran.clear();
+    super._clearIteration();
+  }
+
+  private _cut(asyncResource: string): void {
+    if (asyncResource === this._asyncResource) return;
+    const time = now();
+    this._charge(time);
+    this._since = time;
+    this._asyncResource = asyncResource;
+  }
+}
+
+/** Some kinds of resources share a class and say themselves what they are, as HTTPINCOMINGMESSAGE does. */
+function kindOf(resource: object): string {
+  try {
+    const { type } = resource as { type?: unknown };
+    return typeof type === 'string' ? type : String(resource.constructor?.name);
+  } catch {
+    // Resources can be objects of the application's, with accessors.
+    return 'unknown';
+  }
+}

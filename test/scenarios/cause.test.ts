@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from 'vitest';
+import { causeOf, type Evidence } from '../../src/block/cause.js';
+import { parseStolenTime, stolenBetween } from '../../src/system/stolen-time.js';
+import { type FixtureSpan, runScenario } from '../support/run-fixture.js';
+
+const EVIDENCE: Evidence = {
+  durationMillis: 100,
+  cpuMillis: 100,
+  queuedMillis: 0,
+  gcMillis: 0,
+  bothLateMillis: 0,
+  stolenMillis: 0,
+};
+
+describe('causeOf', () => {
+  it.each<[Partial<Evidence>, string | undefined]>([
+    [{}, 'cpu'],
+    [{ cpuMillis: 50 }, 'cpu'],
+    [{ cpuMillis: 49, queuedMillis: 2 }, undefined],
+    [{ cpuMillis: 50, queuedMillis: 50 }, 'host'],
+    [{ cpuMillis: 5 }, 'wait'],
+    [{ cpuMillis: 5, bothLateMillis: 90 }, 'host'],
+    // A watchdog that was late while this thread was at work proves nothing.
+    [{ cpuMillis: 95, bothLateMillis: 90 }, 'cpu'],
+    [{ gcMillis: 50 }, 'gc'],
+    [{ gcMillis: 30 }, 'cpu'],
+    [{ gcMillis: 90, cpuMillis: 10, bothLateMillis: 90 }, 'host'],
+    // A collection that has no core takes long; how long it took of its own nobody knows.
+    [{ gcMillis: 80, cpuMillis: 60, queuedMillis: 40 }, undefined],
+    [{ gcMillis: 80, cpuMillis: 60, stolenMillis: 40 }, undefined],
+    [{ gcMillis: 80, cpuMillis: 60, bothLateMillis: 40 }, undefined],
+    [{ gcMillis: 80, cpuMillis: 60, bothLateMillis: undefined }, undefined],
+    // One that waits for its helpers.
+    [{ gcMillis: 80, cpuMillis: 60 }, 'gc'],
+    [{ gcMillis: 80, cpuMillis: 95, stolenMillis: 40 }, 'gc'],
+    [{ cpuMillis: undefined }, undefined],
+    [{ cpuMillis: undefined, gcMillis: 80 }, 'gc'],
+    [{ cpuMillis: 5, bothLateMillis: undefined }, undefined],
+    [{ cpuMillis: 5, queuedMillis: undefined }, 'wait'],
+    // A busy thread looks asleep while the hypervisor has its core.
+    [{ cpuMillis: 30, stolenMillis: 30 }, undefined],
+    [{ cpuMillis: 30, stolenMillis: 10 }, 'wait'],
+    [{ cpuMillis: 30, stolenMillis: 70, bothLateMillis: 60 }, 'host'],
+    [{ cpuMillis: 60, stolenMillis: 40 }, 'cpu'],
+  ])('%j: %s', (evidence, cause) => {
+    expect(causeOf({ ...EVIDENCE, ...evidence })).toBe(cause);
+  });
+});
+
+describe('stolen time', () => {
+  const STAT = `cpu  30 0 3 90 1 0 2 70 0 0
+cpu0 10 0 1 40 0 0 1 50 0 0
+cpu2 20 0 2 50 1 0 1 20 0 0
+intr 5 0 7
+`;
+
+  it('is that of each core, by its number', () => {
+    expect([...parseStolenTime(STAT)]).toEqual([500, undefined, 200]);
+  });
+
+  it('is at most what the two cores lost that lost most', () => {
+    expect(stolenBetween([500, 10, 200, 0], [530, 10, 220, 10])).toBe(50);
+    expect(stolenBetween([500], [530])).toBe(30);
+    // A core that was not in use before may have lost anything, and one that is not any more did not run us.
+    expect(stolenBetween([500, 10], [530, 10, 999])).toBe(30);
+    expect(stolenBetween(undefined, [530])).toBe(0);
+  });
+});
+
+interface Piece {
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly isFit: boolean;
+  readonly disturbance: number;
+  readonly unrest: number;
+}
+
+const DISTURBED_MILLIS = 20;
+
+/** What the machine does to the process is what this is about. */
+const NEVER_AGAIN = { retry: { count: 0 } };
+
+describe('tells why the loop was blocked, twenty times out of twenty', () => {
+  it.each([
+    ['busy loop', 'cpu', []],
+    ['execSync', 'wait', []],
+    ['Atomics.wait', 'wait', []],
+    ['FIFO read', 'wait', []],
+    ['allocation storm', 'gc', ['--expose-gc']],
+    ['stopped and continued', 'host', []],
+    ['starved of its core', 'host', []],
+  ])('%s: %s', NEVER_AGAIN, async (scenario, cause, nodeArgs) => {
+    const result = await runScenario('cause.cjs', scenario, { nodeArgs, timeoutMillis: 50_000 });
+    const pieces = result.output.pieces as Piece[];
+    const blocks = pieces.map((piece, i) => blockOf(result.span(`${i}`), piece, result.blockSpans));
+    const labels = pieces.map(({ isFit, disturbance }, i) => {
+      const label = isFit ? blocks[i]?.attributes['eventloop.block.cause'] : undefined;
+      // Where the machine gave us no core meanwhile, "host" is right as well.
+      return label === 'host' && disturbance > DISTURBED_MILLIS ? cause : label;
+    });
+    // No wrong label: none at all is what thin evidence gives.
+    expect(new Set(labels.filter((label) => label !== undefined))).toEqual(new Set([cause]));
+    // What was stolen before may have been stolen in the block: then no label is right as well.
+    const isClear = ({ isFit, unrest }: Piece): boolean =>
+      isFit && (scenario === 'starved of its core' || unrest <= DISTURBED_MILLIS);
+    expect(labels.filter((label) => label === cause).length).toBeGreaterThanOrEqual(
+      pieces.filter(isClear).length * 0.4,
+    );
+    for (const { attributes } of blocks.filter((block) => block !== undefined)) {
+      expect(attributes['eventloop.block.cpu_time']).toBeGreaterThanOrEqual(0);
+      expect(attributes['eventloop.block.gc_time']).toBeGreaterThanOrEqual(0);
+    }
+  });
+});
+
+/** The block that `piece` made; a busy machine makes others in the same span. */
+function blockOf(span: FixtureSpan, piece: Piece, blocks: readonly FixtureSpan[]): FixtureSpan | undefined {
+  return blocks.find(
+    ({ parentSpanId, startTime, endTime }) =>
+      parentSpanId === span.spanId && startTime <= piece.startTime + 10 && endTime >= piece.endTime - 10,
+  );
+}

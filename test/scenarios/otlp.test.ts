@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import * as semconv from '../../src/semconv.js';
+import { Collector, type OtlpSpan } from '../support/collector.js';
+import { type Run, runFixture } from '../support/run-fixture.js';
+
+/** What the server itself does for a request in the context of its span, around the handler. */
+const HTTP_SLACK_MILLIS = 40;
+const SEVERITY_NUMBER_WARN = 13;
+
+interface Answer {
+  readonly traceId: string;
+  /** How long the handler blocked by its own clock. */
+  readonly blockedMillis: number;
+  /** How long the client waited. */
+  readonly latencyMillis: number;
+}
+
+let collector: Collector;
+let service: Run;
+let report: Answer;
+let lateReport: Answer;
+let innocent: Answer;
+
+// For each test anew, so that one which the machine disturbed is tried again with a service of its own.
+beforeEach(async () => {
+  collector = new Collector();
+  await collector.start();
+  let port: Promise<string> | undefined;
+  let end = () => {};
+  const ended = runFixture('otlp.cjs', {
+    env: {
+      OTEL_TRACES_EXPORTER: 'otlp',
+      OTEL_METRICS_EXPORTER: 'otlp',
+      OTEL_LOGS_EXPORTER: 'otlp',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+    },
+    onSpawn: (child) => {
+      port = once(child.stdout as NodeJS.ReadableStream, 'data').then(([line]) => String(line).trim());
+      end = () => child.kill('SIGTERM');
+    },
+  });
+  const base = `http://127.0.0.1:${await Promise.race([port, ended.then((run) => Promise.reject(run.stderr))])}`;
+
+  await request(base);
+  // Until the watchdog is up: what blocks before has no stack.
+  await sleep(300);
+  report = await request(`${base}/?block=150`);
+  const pending = request(`${base}/?query=20&block=200`);
+  // One of them arrives while the loop is blocked, whatever the machine does meanwhile.
+  const others: Promise<Answer>[] = [];
+  for (let i = 0; i < 10; i++) {
+    await sleep(20);
+    others.push(request(base));
+  }
+  lateReport = await pending;
+  innocent = (await Promise.all(others)).reduce((a, b) => (a.latencyMillis > b.latencyMillis ? a : b));
+  // Until the beat after the block, with which the report leaves.
+  await sleep(100);
+  end();
+  service = await ended;
+});
+
+afterEach(() => collector.close());
+
+/** The trace begins at the client, so that it knows which server span is its own. */
+async function request(url: string): Promise<Answer> {
+  const traceId = randomBytes(16).toString('hex');
+  const traceparent = `00-${traceId}-${randomBytes(8).toString('hex')}-01`;
+  const startedAt = performance.now();
+  const response = await fetch(url, { headers: { traceparent } });
+  const { blockedMillis } = (await response.json()) as { blockedMillis: number };
+  return { traceId, blockedMillis, latencyMillis: performance.now() - startedAt };
+}
+
+function only<T>(candidates: T[]): T {
+  expect(candidates).toHaveLength(1);
+  return candidates[0] as T;
+}
+
+const serverSpan = ({ traceId }: Answer): OtlpSpan =>
+  only(collector.spans.filter((span) => span.traceId === traceId && span.kind === 'SPAN_KIND_SERVER'));
+
+const blockSpan = ({ traceId }: Answer): OtlpSpan =>
+  only(collector.spans.filter((span) => span.traceId === traceId && span.name === semconv.SPAN_BLOCK));
+
+const durationOf = (span: OtlpSpan): number =>
+  Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1e6;
+
+function expectMeasured(millis: number, { blockedMillis }: Answer): void {
+  const tolerance = Math.max(2, blockedMillis * 0.02);
+  expect(millis).toBeGreaterThan(blockedMillis - tolerance);
+  expect(millis).toBeLessThan(blockedMillis + tolerance + HTTP_SLACK_MILLIS);
+}
+
+it('ends by itself, without a word', () => {
+  expect(service).toMatchObject({ code: 0, signal: null, stderr: '' });
+});
+
+it.each([
+  ['in the handler', () => report],
+  ['after an await', () => lateReport],
+])('names the server span that blocked %s', (_where, answer) => {
+  const { attributes } = serverSpan(answer());
+  expect(attributes).toMatchObject({ 'eventloop.blocked': true, 'eventloop.block.count': 1 });
+  const blocked = (attributes['eventloop.block.duration'] as number) * 1000;
+  expectMeasured(blocked, answer());
+  // The client had to wait for it; the answer is on its way a little before the server is through with it.
+  expect(blocked).toBeLessThan(answer().latencyMillis + HTTP_SLACK_MILLIS);
+  expect(attributes['eventloop.block.max_duration']).toBe(attributes['eventloop.block.duration']);
+});
+
+it('spares the request that had to wait', () => {
+  expect(innocent.latencyMillis).toBeGreaterThan(100);
+  expect(serverSpan(innocent).attributes).not.toHaveProperty('eventloop.blocked');
+});
+
+it.each([
+  ['in the handler', () => report],
+  ['after an await', () => lateReport],
+])('puts the block %s into its trace, as a span and as a log event', (_where, answer) => {
+  const blamed = serverSpan(answer());
+  const block = blockSpan(answer());
+  expect(block).toMatchObject({ parentSpanId: blamed.spanId, kind: 'SPAN_KIND_INTERNAL' });
+  // The block lasts as long as its iteration, in which others ran as well.
+  const seconds = block.attributes['eventloop.block.span_durations'] as [number, ...number[]];
+  expectMeasured(seconds[0] * 1000, answer());
+  expect(durationOf(block)).toBeCloseTo(seconds.reduce((sum, part) => sum + part) * 1000, 0);
+  expect(block.attributes['eventloop.block.shared']).toBe(false);
+
+  const log = only(collector.logs.filter(({ traceId }) => traceId === answer().traceId));
+  expect(log).toMatchObject({
+    eventName: 'eventloop.block',
+    severityNumber: SEVERITY_NUMBER_WARN,
+    severityText: 'WARN',
+    spanId: blamed.spanId,
+    attributes: block.attributes,
+  });
+  expect(log.body).toMatch(`event loop blocked for ${Math.round(durationOf(block))} ms by "${blamed.name}"`);
+  expect(log.body).toMatch(/ in .+ \(otlp\.cjs:\d+:\d+\)$/);
+});
+
+it('counts the same blocks in its metrics, in seconds', () => {
+  const blocks = collector.spans.filter((span) => span.name === semconv.SPAN_BLOCK);
+  const totalSeconds = blocks.reduce((sum, block) => sum + durationOf(block), 0) / 1000;
+
+  for (const name of ['eventloop.delay', 'eventloop.block.duration', 'eventloop.block.time']) {
+    expect(collector.metrics.get(name)?.unit, name).toBe('s');
+  }
+  for (const name of ['eventloop.delay', 'eventloop.block.duration']) {
+    for (const point of collector.metrics.get(name)?.histogram?.dataPoints ?? []) {
+      expect(point.explicitBounds, name).toEqual(semconv.BUCKETS_SECONDS);
+    }
+  }
+  // One series for each cause.
+  const durations = collector.metrics.get('eventloop.block.duration')?.histogram?.dataPoints ?? [];
+  expect(durations.reduce((count, point) => count + Number(point.count), 0)).toBe(blocks.length);
+  expect(durations.reduce((sum, point) => sum + Number(point.sum), 0)).toBeCloseTo(totalSeconds, 2);
+
+  const time = collector.metrics.get('eventloop.block.time')?.sum;
+  expect(time?.isMonotonic).toBe(true);
+  expect(only(time?.dataPoints ?? []).asDouble).toBeCloseTo(totalSeconds, 2);
+});

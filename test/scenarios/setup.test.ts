@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from 'vitest';
+import { expectDuration, millisOf, runScenario } from '../support/run-fixture.js';
+
+it.each(['tracer provider first', 'tracer provider afterwards', 'tracer provider much later'])(
+  'finds its place with the %s',
+  async (scenario) => {
+    const result = await runScenario('setup.cjs', scenario);
+    expect(result.blamedNames).toEqual(['blocked']);
+    const blocked = millisOf(result.span('blocked'), 'eventloop.block.duration');
+    expectDuration(result, blocked, result.measured('blocked'));
+    expect(result.blockSpans.map((block) => block.parentSpanId)).toEqual([result.span('blocked').spanId]);
+    expect(result.output.diagLines).toEqual([]);
+  },
+);
+
+it('reports spans, logs and metrics through startNodeSdk and a configuration file', async () => {
+  const result = await runScenario('setup.cjs', 'startNodeSdk');
+  const received = result.output.received as Record<string, string>;
+  expect(received['/v1/traces']).toContain('blocked from a file');
+  expect(received['/v1/traces']).toContain('eventloop.blocked');
+  expect(received['/v1/traces']).toContain('event loop blocked');
+  expect(received['/v1/logs']).toContain('ms by "blocked from a file"');
+  expect(received['/v1/metrics']).toContain('eventloop.delay');
+  expect(received['/v1/metrics']).toContain('eventloop.block.duration');
+});

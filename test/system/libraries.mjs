@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run test:libraries`: real libraries beside the packed package, against a real PostgreSQL and Redis. Ten requests
+// run at a time, one of them blocks: that one must be blamed, with its own time, in the user's function, and no other.
+// Needs Debian's packages `postgresql` and `redis-server`, and the built package. `npm run test:libraries -- pg koa` runs
+// those only; TEST_NODE chooses the Node.js that runs the services.
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { installApp, pack, REPOSITORY, temporaryFolder, versionOf } from '../support/apps.mjs';
+
+/** The newest ones that load on every supported Node.js and go with OpenTelemetry 2.x. */
+const DEPENDENCIES = {
+  '@fastify/otel': '0.21.2',
+  '@nestjs/common': '11.2.8',
+  '@nestjs/core': '11.2.8',
+  '@nestjs/platform-fastify': '11.2.8',
+  '@opentelemetry/instrumentation-express': '0.71.1',
+  '@opentelemetry/instrumentation-graphql': '0.71.0',
+  '@opentelemetry/instrumentation-ioredis': '0.71.0',
+  '@opentelemetry/instrumentation-koa': '0.71.0',
+  '@opentelemetry/instrumentation-nestjs-core': '0.70.0',
+  '@opentelemetry/instrumentation-pg': '0.76.0',
+  '@opentelemetry/instrumentation-undici': '0.33.0',
+  '@sentry/node': '10.78.0',
+  '@sentry/opentelemetry': '10.78.0',
+  bullmq: '6.7.0',
+  'bullmq-otel': '2.0.1',
+  'dd-trace': '5.132.0',
+  express: '5.3.0',
+  fastify: '5.12.8',
+  graphql: '16.15.0',
+  ioredis: '6.0.0',
+  koa: '3.2.1',
+  pg: '8.23.1',
+  'reflect-metadata': '0.2.2',
+  rxjs: '7.8.2',
+  'sentry-11': 'npm:@sentry/node@11.12.0',
+  undici: '7.30.2',
+};
+
+/** A block that is reported under no span. */
+const NOBODY = undefined;
+
+/** Which span of the guilty request is to blame, by the way in which it blocks; see fixtures/libraries.cjs. */
+const SERVICES = {
+  express: { sync: 'request handler', awaited: 'request handler' },
+  fastify: { sync: 'handler - fastify -> @fastify/otel', awaited: 'handler - fastify -> @fastify/otel' },
+  koa: { sync: 'middleware - answer', awaited: 'middleware - answer' },
+  'NestJS on fastify': { sync: 'answer', awaited: 'answer' },
+  GraphQL: { sync: 'graphql.resolve sync', awaited: 'graphql.resolve awaited' },
+  undici: { sync: 'GET', awaited: 'GET', reused: NOBODY, queued: NOBODY },
+  pg: { sync: 'GET', awaited: 'GET', reused: 'GET', queued: 'GET' },
+  'pg, not instrumented': { sync: 'GET', awaited: 'GET', reused: 'GET', queued: NOBODY },
+  ioredis: { sync: 'GET', awaited: 'GET', reused: 'GET', queued: NOBODY },
+  BullMQ: { sync: 'process reports', awaited: 'process reports' },
+  'Sentry 10': { sync: 'GET', awaited: 'GET' },
+  'Sentry 11': { sync: 'GET', awaited: 'GET' },
+  'dd-trace': { sync: 'GET', awaited: 'GET' },
+  'dd-trace as SDK': { sync: 'report', awaited: 'report' },
+  cluster: { sync: 'GET', awaited: 'GET' },
+  worker_threads: { sync: 'report', awaited: 'report' },
+};
+const USER_FUNCTION = 'buildReport';
+/** The watchdog looks at main threads only. */
+const WITHOUT_STACK = ['worker_threads'];
+
+/** Requests at a time; on the ways that are about one connection, the one that opens it and the one that blocks. */
+const CONCURRENCY = 10;
+const SHARED_CONNECTION = ['reused', 'queued'];
+const WARM_UP_ROUNDS = 2;
+/** What a duration may be off by, in ms; a busy machine adds to it. */
+const LACKING_MILLIS = 2;
+const SURPLUS_MILLIS = 60;
+/** A machine that held up a service for so long may have made blocks of its own: the service is tried again, last. */
+const DISTURBED_MILLIS = 50;
+const MAX_TRIES = 3;
+/** Where it did so for such a part of the time, each time, nothing can be said: as test/support/runner.ts has it. */
+const USELESS_PART = 0.15;
+const TIMEOUT_MILLIS = 30_000;
+
+const startedAt = performance.now();
+const node = process.env.TEST_NODE ?? process.execPath;
+const folder = temporaryFolder();
+const app = join(folder, 'app');
+const children = [];
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+try {
+  const names = chosenServices(process.argv.slice(2));
+  installApp(app, 2, pack(folder).tarball, node, { dependencies: DEPENDENCIES });
+  cpSync(join(REPOSITORY, 'test/fixtures'), join(app, 'fixtures'), { recursive: true });
+  console.log(`Node.js ${versionOf(node)}, installed within ${seconds()} s`);
+  const upstream = await startUpstream();
+  const env = { UPSTREAM_URL: upstream, POSTGRES_URL: await startPostgres(), REDIS_URL: await startRedis() };
+  // Those to be tried again go to the end, when the machine may have got over it.
+  const queue = names.map((name) => ({ name, tries: 1, judged: false }));
+  for (const service of queue) {
+    const again = await checkService(service, env);
+    if (again !== undefined) queue.push(again);
+  }
+} catch (error) {
+  failed++;
+  console.log(`FAILED  ${error.stack}`);
+}
+for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) {
+  // To PostgreSQL it means to end at once and in order.
+  child.kill('SIGINT');
+  await once(child, 'exit');
+}
+console.log(`\nin ${seconds()} s\n`);
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exit(failed > 0 ? 1 : 0);
+
+function chosenServices(words) {
+  const unknown = words.filter((word) => !(word in SERVICES));
+  if (unknown.length > 0) throw new Error(`no such service: ${unknown}; there are ${Object.keys(SERVICES).join(', ')}`);
+  return words.length > 0 ? words : Object.keys(SERVICES);
+}
+
+/** Says what became of it, or returns that it is to be tried again. */
+async function checkService({ name, tries, judged }, env) {
+  let run;
+  try {
+    run = await runService(name, env);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED  ${name}: ${error.message}`);
+    return;
+  }
+  const findings = run.rounds.map((round) => ({
+    ...round,
+    complaints: complaintsAbout(round, run, WITHOUT_STACK.includes(name) ? undefined : USER_FUNCTION),
+  }));
+  const disturbed = Math.max(...run.reports.map(({ waitedOutsideBlocks }) => waitedOutsideBlocks));
+  const part = disturbed / run.millis;
+  const all = findings.flatMap(({ way, complaints }) => complaints.map((complaint) => `${way}: ${complaint}`));
+  if (all.length > 0 && disturbed > DISTURBED_MILLIS) {
+    const note = `the machine held it up for ${disturbed.toFixed(0)} ms, ${Math.round(part * 100)} % of the time`;
+    const details = `${note}\n        ${all.join('\n        ')}`;
+    judged ||= part < USELESS_PART;
+    if (tries < MAX_TRIES) {
+      console.log(`again   ${name}: ${details}`);
+      return { name, tries: tries + 1, judged };
+    }
+    if (!judged) {
+      skipped += findings.length;
+      console.log(`not judged: ${name}: ${details}`);
+      return;
+    }
+  }
+  for (const { way, blamed, complaints } of findings) {
+    const title = `${name}, ${way}: ${blamed ?? 'nobody'}`;
+    if (complaints.length === 0) passed++;
+    else failed++;
+    console.log(
+      complaints.length === 0 ? `ok      ${title}` : `FAILED  ${title}\n        ${complaints.join('\n        ')}`,
+    );
+  }
+}
+
+/** Starts a service, has it do its work, and returns what it says of each round of requests. */
+async function runService(name, env) {
+  const before = performance.now();
+  const child = start(node, [join(app, 'fixtures/libraries.cjs'), name], {
+    ...env,
+    NODE_OPTIONS: '',
+    OTEL_TRACES_EXPORTER: 'none',
+    OTEL_METRICS_EXPORTER: 'none',
+    OTEL_LOGS_EXPORTER: 'none',
+    OTEL_NODE_RESOURCE_DETECTORS: 'none',
+    DD_TRACE_AGENT_URL: env.UPSTREAM_URL,
+    // Else it takes the exporter "none" for itself.
+    DD_TRACE_ENABLED: 'true',
+  });
+  const timeout = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MILLIS);
+  const ended = once(child, 'exit');
+  const stdout = createInterface(child.stdout);
+  const lines = [];
+  stdout.on('line', (line) => lines.push(line));
+  await Promise.race([once(stdout, 'line'), ended]);
+  if (lines.length === 0) throw new Error(`does not start\n${child.said}`);
+  const { port } = JSON.parse(lines[0]);
+  const rounds = [];
+  for (let i = 0; i < WARM_UP_ROUNDS; i++) {
+    for (const way of ['sync', 'awaited']) await ask(port, way, CONCURRENCY, undefined);
+  }
+  for (const [way, blamed] of Object.entries(SERVICES[name])) {
+    const count = SHARED_CONNECTION.includes(way) ? 2 : CONCURRENCY;
+    rounds.push({ way, blamed, ...(await ask(port, way, count, Math.floor(count / 2))) });
+  }
+  child.stdin.end();
+  const [code, signal] = await ended;
+  if (!stdout.closed) await once(stdout, 'close');
+  clearTimeout(timeout);
+  if (code !== 0) throw new Error(`ended with ${code ?? signal}\n${child.said}`);
+  return { rounds, reports: lines.slice(1).map((line) => JSON.parse(line)), millis: performance.now() - before };
+}
+
+/** Sends `count` requests at once, each in a trace of its own; returns which trace is the guilty one's. */
+async function ask(port, way, count, guilty) {
+  const from = Date.now();
+  const traces = Array.from({ length: count }, () => randomBytes(16).toString('hex'));
+  await Promise.all(
+    traces.map(async (traceId, index) => {
+      const spanId = randomBytes(8).toString('hex');
+      const response = await fetch(`http://127.0.0.1:${port}/${way}${index === guilty ? '?guilty' : ''}`, {
+        headers: { traceparent: `00-${traceId}-${spanId}-01`, 'sentry-trace': `${traceId}-${spanId}-1` },
+        signal: AbortSignal.timeout(TIMEOUT_MILLIS),
+      });
+      if (!response.ok) throw new Error(`${way}: ${response.status}`);
+      await response.text();
+    }),
+  );
+  // The next round shall not begin in the same iteration.
+  await sleep(50);
+  return { from, to: Date.now(), guilty: traces[guilty] };
+}
+
+/** What is wrong with what was reported of a round; a process each, or a thread, has reported for itself. */
+function complaintsAbout({ way, blamed, from, to, guilty }, { reports }, userFunction) {
+  const complaints = [];
+  const expect = (what, actual, expected) => {
+    if (JSON.stringify(actual) !== JSON.stringify(expected)) {
+      complaints.push(`${what}: ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`);
+    }
+  };
+  const whose = ({ name, traceId }) => `${name} of the ${traceId === guilty ? 'guilty' : 'innocent'}`;
+  const spansOf = (report) => report.spans.filter(({ startTime }) => startTime >= from && startTime <= to);
+  const isBlock = ({ name }) => name === 'event loop blocked';
+
+  const own = reports.filter(({ blocks }) => blocks.some(({ label }) => label === way));
+  expect('processes that blocked', own.length, 1);
+  const others = reports.filter((report) => !own.includes(report)).flatMap(spansOf);
+  expect('reported elsewhere', others.filter((span) => isBlock(span) || isBlocked(span)).map(whose), []);
+
+  const spans = own.flatMap(spansOf);
+  const accused = spans.filter(isBlocked);
+  expect('accused', accused.map(whose), blamed === NOBODY ? [] : [`${blamed} of the guilty`]);
+  const [{ millis, middle }] = own[0]?.blocks.filter(({ label }) => label === way) ?? [{}];
+  const reportedBlocks = spans.filter(isBlock);
+  const block = reportedBlocks.find(({ startTime, endTime }) => startTime <= middle && endTime >= middle);
+  if (block === undefined) return [...complaints, 'its block was not reported'];
+  expect(
+    'further blocks',
+    reportedBlocks
+      .filter((span) => span !== block && !isOfMachine(span))
+      .map((span) => span.attributes['eventloop.block.span_names'][0]),
+    [],
+  );
+  expect('parent of the block', block.parentSpanId, accused[0]?.spanId);
+  expect('function', block.attributes['code.function.name'], userFunction);
+
+  const reported = (accused[0]?.attributes['eventloop.block.duration'] ?? shareOfNobody(block)) * 1000;
+  if (!(reported > millis - LACKING_MILLIS && reported < millis + SURPLUS_MILLIS)) {
+    complaints.push(`${reported} ms instead of ${millis}`);
+  }
+  return complaints;
+}
+
+function isBlocked({ attributes }) {
+  return attributes['eventloop.blocked'] === true;
+}
+
+/** The code's own part was no block. */
+function isOfMachine({ attributes }) {
+  return (
+    attributes['eventloop.block.cause'] === 'host' &&
+    attributes['eventloop.block.cpu_time'] < attributes['eventloop.block.threshold']
+  );
+}
+
+function shareOfNobody({ attributes }) {
+  return attributes['eventloop.block.span_durations'][attributes['eventloop.block.span_names'].indexOf('(no span)')];
+}
+
+/** What undici asks; to agents of other vendors it is the server that takes everything. */
+async function startUpstream() {
+  const server = createServer((request, response) => {
+    request.resume();
+    setTimeout(() => response.end('hello'), 30);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+/** In a folder of its own, gone when this process ends; as its own user, because it refuses to run as root. */
+async function startPostgres() {
+  const versions = '/usr/lib/postgresql';
+  if (!existsSync(versions)) throw new Error("needs Debian's package postgresql");
+  const bin = join(versions, readdirSync(versions).sort((a, b) => b - a)[0], 'bin');
+  const home = temporaryFolder();
+  const isRoot = process.getuid() === 0;
+  if (isRoot) spawnSync('chown', ['postgres', home]);
+  const prefix = isRoot ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : ['env'];
+  const data = join(home, 'data');
+  const [command, ...args] = [...prefix, join(bin, 'initdb'), '--no-sync', '-A', 'trust', '-U', 'postgres', '-D', data];
+  const { status, error, stderr } = spawnSync(command, args, { cwd: home, encoding: 'utf8' });
+  if (status !== 0) throw error ?? new Error(`initdb ended with ${status}\n${stderr}`);
+  const port = await freePort();
+  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync: 'off' };
+  const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
+  await startServer([...prefix, join(bin, 'postgres'), '-D', data, ...flags], 'database system is ready', home);
+  return `postgres://postgres@127.0.0.1:${port}/postgres`;
+}
+
+async function startRedis() {
+  const port = await freePort();
+  const flags = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'].map(String);
+  await startServer(['redis-server', ...flags], 'Ready to accept connections', folder);
+  return `redis://127.0.0.1:${port}`;
+}
+
+async function startServer([command, ...args], greeting, cwd) {
+  const child = start(command, args, {}, cwd);
+  for (let waited = 0; !child.said.includes(greeting); waited += 50) {
+    if (child.exitCode !== null || waited > TIMEOUT_MILLIS) throw new Error(`${command} does not start\n${child.said}`);
+    await sleep(50);
+  }
+}
+
+/** A child process that ends with this one; `said` is the end of what it said. */
+function start(command, args, env, cwd = app) {
+  const child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
+  child.said = '';
+  const keep = (chunk) => {
+    child.said = (child.said + chunk).slice(-4000);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  child.on('error', keep);
+  children.push(child);
+  return child;
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  return port;
+}
+
+function seconds() {
+  return ((performance.now() - startedAt) / 1000).toFixed(1);
+}

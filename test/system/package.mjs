@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run test:package`: is what would be published whole? The tarball itself is checked, then fresh applications
+// install it beside both lines of OpenTelemetry, compile against its types, load it, and must see a blamed span.
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  installApp,
+  nodeBinaries,
+  npm,
+  OTEL_LINES,
+  PACKAGE_NAME,
+  pack,
+  REPOSITORY,
+  temporaryFolder,
+} from '../support/apps.mjs';
+
+const REQUIRED_FILES = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+const TSC = join(REPOSITORY, 'node_modules/typescript/bin/tsc');
+const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+
+/** As a user would write it; the same in every module format and line. */
+const APP_SOURCE = `
+import { trace } from '@opentelemetry/api';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { type Block, EventLoopInstrumentation, type EventLoopInstrumentationConfig } from '${PACKAGE_NAME}';
+
+const seen: string[] = [];
+let guilty = '';
+const config: EventLoopInstrumentationConfig = {
+  blockThresholdMillis: 40,
+  blockHook(block: Block, span) {
+    span.setAttribute('app.millis', block.durationMillis);
+  },
+};
+const sdk = new NodeSDK({
+  instrumentations: [new EventLoopInstrumentation(config)],
+  spanProcessors: [
+    {
+      onStart() {},
+      onEnd(span) {
+        if (span.name === 'guilty' && span.attributes['eventloop.blocked'] === true) seen.push(span.name);
+        // A busy machine makes blocks of its own.
+        if (span.parentSpanContext?.spanId !== guilty) return;
+        if (typeof span.attributes['app.millis'] === 'number') seen.push(span.name);
+      },
+      async forceFlush() {},
+      async shutdown() {},
+    },
+  ],
+});
+sdk.start();
+
+setTimeout(() => {
+  trace.getTracer('app').startActiveSpan('guilty', (span) => {
+    guilty = span.spanContext().spanId;
+    const end = performance.now() + 80;
+    while (performance.now() < end);
+    span.end();
+  });
+  setTimeout(() => console.log(seen.join(', ')), 300);
+}, 50);
+`;
+const EXPECTED_OUTPUT = 'guilty, event loop blocked\n';
+
+const CONSOLE = {
+  OTEL_TRACES_EXPORTER: 'console',
+  OTEL_NODE_RESOURCE_DETECTORS: 'none',
+  OTEL_BSP_SCHEDULE_DELAY: '100',
+};
+const COMMAND_LINE_SOURCE = `
+const http = require('node:http');
+const server = http.createServer((request, response) => {
+  const end = performance.now() + 80;
+  while (performance.now() < end);
+  response.end();
+});
+server.listen(0, () => setTimeout(() => http.get({ port: server.address().port, agent: false }, (r) => r.resume()), 200));
+setTimeout(() => server.close(), 600);
+`;
+
+/** The ways in which applications compile, by the kind of package that they are. */
+const COMPILATIONS = {
+  module: [{ module: 'nodenext' }],
+  commonjs: [
+    { module: 'nodenext' },
+    { module: 'commonjs', moduleResolution: 'bundler' },
+    // The classic way; TypeScript 6 still does it where asked to.
+    { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' },
+  ],
+};
+
+const startedAt = performance.now();
+const temporary = temporaryFolder();
+let passed = 0;
+let failed = 0;
+
+const { tarball, files } = pack(temporary);
+check('the tarball holds what it should and nothing else', () => {
+  const surplus = files.filter((file) => !file.startsWith('dist/') && !REQUIRED_FILES.includes(file));
+  const missing = REQUIRED_FILES.filter((file) => !files.includes(file));
+  if (surplus.length + missing.length > 0) throw new Error(`surplus: ${surplus}; missing: ${missing}`);
+});
+check('publint', () => npm(['exec', '--no', '--', 'publint', 'run', tarball, '--strict'], REPOSITORY));
+check('are the types wrong', () => npm(['exec', '--no', '--', 'attw', tarball], REPOSITORY));
+
+checkCommandLine();
+for (const [line, { firstNode }] of Object.entries(OTEL_LINES)) {
+  const node = nodeBinaries([firstNode]).get(firstNode);
+  for (const [type, compilations] of Object.entries(COMPILATIONS)) checkApp(line, node, type, compilations);
+}
+
+console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 ? 1 : 0;
+
+function checkApp(line, node, type, compilations) {
+  const app = join(temporary, `otel${line}-${type}`);
+  const title = `OpenTelemetry ${line}.x, type ${type}`;
+  const isInstalled = check(`${title}: installs without a conflict`, () => {
+    const manifest = { type, dependencies: { '@types/node': devDependencies['@types/node'] } };
+    const output = installApp(app, line, tarball, node, manifest);
+    if (/ERESOLVE|EBADENGINE/.test(output)) throw new Error(output);
+    npm(['ls', '--all'], app, node);
+  });
+  if (!isInstalled) return;
+  writeFileSync(join(app, 'app.ts'), APP_SOURCE);
+  for (const [index, options] of compilations.entries()) {
+    const outDir = join(app, `out${index}`);
+    const how = Object.values(options).slice(0, 2).join(', ');
+    const isCompiled = check(`${title}: compiles with ${how}`, () => {
+      const compilerOptions = { target: 'es2022', strict: true, types: ['node'], rootDir: '.', outDir, ...options };
+      writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
+      run(process.execPath, [TSC], app);
+    });
+    if (!isCompiled) continue;
+    check(`${title}: blames the span (${how})`, () => {
+      const output = run(node, [join(outDir, 'app.js')], app);
+      if (output !== EXPECTED_OUTPUT) throw new Error(`printed ${JSON.stringify(output)}`);
+    });
+  }
+}
+
+/** Nothing in the application's code: both are loaded by the command line, in either order. */
+function checkCommandLine() {
+  const app = join(temporary, 'command-line');
+  const node = nodeBinaries([20]).get(20);
+  const isInstalled = check('auto-instrumentations-node: installs without a conflict', () => {
+    installApp(app, 2, tarball, node, { dependencies: { '@opentelemetry/auto-instrumentations-node': '~0.78.0' } });
+  });
+  if (!isInstalled) return;
+  writeFileSync(join(app, 'app.cjs'), COMMAND_LINE_SOURCE);
+  const entries = ['@opentelemetry/auto-instrumentations-node/register', `${PACKAGE_NAME}/register`];
+  for (const [title, ordered] of [
+    ['ahead of', entries],
+    ['after', entries.toReversed()],
+  ]) {
+    for (const flag of ['--import', '--require']) {
+      check(`auto-instrumentations-node: blames the span, ${title} ./register by ${flag}`, () => {
+        const output = run(node, [...ordered.flatMap((entry) => [flag, entry]), 'app.cjs'], app, CONSOLE);
+        if (!output.includes("'eventloop.blocked': true")) throw new Error(`printed ${output}`);
+      });
+    }
+  }
+}
+
+function check(title, body) {
+  try {
+    body();
+  } catch (error) {
+    failed++;
+    console.log(`FAILED  ${title}\n${error.message.replace(/^/gm, '        ')}`);
+    return false;
+  }
+  passed++;
+  console.log(`ok      ${title}`);
+  return true;
+}
+
+function run(file, args, cwd, environment = {}) {
+  const { status, signal, stdout, stderr } = spawnSync(file, args, {
+    cwd,
+    encoding: 'utf8',
+    timeout: 120_000,
+    env: {
+      ...process.env,
+      OTEL_TRACES_EXPORTER: 'none',
+      OTEL_METRICS_EXPORTER: 'none',
+      OTEL_LOGS_EXPORTER: 'none',
+      ...environment,
+    },
+  });
+  if (status !== 0 || stderr !== '') throw new Error(`ended with ${status ?? signal}\n${stdout}${stderr}`);
+  return stdout;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from 'vitest';
+import { paragraph, styleFor } from '../../src/debug/paragraph.js';
+import type { Block, StackFrame } from '../../src/types.js';
+
+function frame(functionName: string, filePath: string): StackFrame {
+  const text = `${functionName} (${filePath}:4:2)`;
+  return { functionName, filePath, lineNumber: 4, columnNumber: 2, text };
+}
+
+const stack = [frame('guilty', '/app/a.js'), frame('next', '/app/node_modules/lib/b.js'), frame('main', '/app/c.js')];
+const nobody = { span: undefined, name: '(no span)', durationMillis: 80 };
+const block: Block = {
+  startTimeMillis: 0,
+  endTimeMillis: 80.4,
+  durationMillis: 80.4,
+  thresholdMillis: 50,
+  shared: false,
+  blamed: [nobody],
+  shares: [nobody],
+  location: { frame: stack[0] as StackFrame, stack, accuracy: 'during' },
+  cause: 'gc',
+  cpuMillis: undefined,
+  gcMillis: 70,
+  asyncResource: 'Timeout',
+};
+
+it('says how long, why and where, and only counts frames of libraries', () => {
+  expect(paragraph(block, styleFor(false))).toBe(
+    'event loop blocked for 80 ms (cause: gc (garbage collection), in: Timeout)\n' +
+      '  > guilty (/app/a.js:4:2)\n    ... 1 more frame\n    main (/app/c.js:4:2)\n',
+  );
+});
+
+it('marks the culprit with colour where there are colours, whatever stdout is', () => {
+  expect(paragraph(block, styleFor(true))).toContain('\u001b[33m  > guilty (/app/a.js:4:2)\u001b[39m\n');
+});
