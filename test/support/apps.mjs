@@ -12,34 +12,37 @@ export const PACKAGE_NAME = 'opentelemetry-instrumentation-event-loop';
 export const NODE_MAJORS = [20, 22, 24, 26];
 const OWN_MAJOR = Number(process.versions.node.split('.')[0]);
 
-/** Everything is pinned: left to itself, npm picks the line of OpenTelemetry by the Node.js that runs it. */
+/**
+ * Everything is pinned: left to itself, npm picks the line of OpenTelemetry by the Node.js that runs it. To what sdk-node
+ * asks for itself, or there are a dozen copies of some packages, and a process takes three times as long to load them.
+ */
 export const OTEL_LINES = {
   2: {
     firstNode: 20,
     dependencies: {
       '@opentelemetry/api': '~1.9.0',
-      '@opentelemetry/context-async-hooks': '^2.12.0',
-      '@opentelemetry/core': '^2.12.0',
-      '@opentelemetry/instrumentation': '~0.223.0',
-      '@opentelemetry/instrumentation-http': '~0.223.0',
-      '@opentelemetry/sdk-logs': '~0.223.0',
-      '@opentelemetry/sdk-metrics': '^2.12.0',
-      '@opentelemetry/sdk-node': '~0.223.0',
-      '@opentelemetry/sdk-trace-node': '^2.12.0',
+      '@opentelemetry/context-async-hooks': '2.12.0',
+      '@opentelemetry/core': '2.12.0',
+      '@opentelemetry/instrumentation': '0.223.0',
+      '@opentelemetry/instrumentation-http': '0.223.0',
+      '@opentelemetry/sdk-logs': '0.223.0',
+      '@opentelemetry/sdk-metrics': '2.12.0',
+      '@opentelemetry/sdk-node': '0.223.0',
+      '@opentelemetry/sdk-trace-node': '2.12.0',
     },
   },
   3: {
     firstNode: 22,
     dependencies: {
       '@opentelemetry/api': '~1.10.0',
-      '@opentelemetry/context-async-hooks': '^3.1.0',
-      '@opentelemetry/core': '^3.1.0',
-      '@opentelemetry/instrumentation': '~0.301.0',
-      '@opentelemetry/instrumentation-http': '~0.301.0',
-      '@opentelemetry/sdk-logs': '^3.1.0',
-      '@opentelemetry/sdk-metrics': '^3.1.0',
-      '@opentelemetry/sdk-node': '~0.301.0',
-      '@opentelemetry/sdk-trace': '^3.1.0',
+      '@opentelemetry/context-async-hooks': '3.1.0',
+      '@opentelemetry/core': '3.1.0',
+      '@opentelemetry/instrumentation': '0.301.0',
+      '@opentelemetry/instrumentation-http': '0.301.0',
+      '@opentelemetry/sdk-logs': '3.1.0',
+      '@opentelemetry/sdk-metrics': '3.1.0',
+      '@opentelemetry/sdk-node': '0.301.0',
+      '@opentelemetry/sdk-trace': '3.1.0',
     },
   },
 };
