@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isMainThread } from 'node:worker_threads';
-import { type DiagLogger, type MeterProvider, metrics } from '@opentelemetry/api';
+import { type DiagLogger, type MeterProvider, metrics, type TracerProvider } from '@opentelemetry/api';
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { resolveConfig } from './config.js';
 import { DelayWindow } from './delay/delay-window.js';
@@ -22,6 +22,12 @@ const OWNER_KEY = Symbol.for(PACKAGE_NAME);
 const owners = globalThis as unknown as Record<symbol, EventLoopInstrumentation | undefined>;
 
 /**
+ * What `registerInstrumentations` calls, NodeSDK's as well, one right after the other. It enables whatever is disabled
+ * by its options, and nothing else tells that from a call of the user's own.
+ */
+const REGISTRATION = ['setTracerProvider', 'setMeterProvider', 'setLoggerProvider', 'getConfig', 'enable'] as const;
+
+/**
  * Names the span that blocked the event loop, in the traces themselves, and records how late the loop was.
  *
  * ```ts
@@ -40,6 +46,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   declare private _stopRuntimeMetrics: (() => void) | undefined;
   declare private _meterProviderIsChosen: boolean | undefined;
   declare private _metricsFrom: MeterProvider | undefined;
+  /** How many of the calls of {@link REGISTRATION} were the last ones. */
+  declare private _registered: number | undefined;
 
   /** Registered from the command line: gives way to one that the application registers in code. */
   get isPreloaded(): boolean {
@@ -54,10 +62,13 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     return [];
   }
 
-  /** Starts watching. Does nothing when already enabled, with `enabled: false`, or where another copy watches. */
+  /**
+   * Starts watching, also after `enabled: false`, which only keeps NodeSDK from starting it. Does nothing when already
+   * enabled, or where another copy watches.
+   */
   override enable(): void {
-    // NodeSDK enables its instrumentations without asking.
-    if (this._watch || !this.getConfig().enabled) return;
+    const isAsked = this._config.enabled || !this._isRegistration('enable');
+    if (this._watch || !isAsked) return;
     super.enable();
     const owner = owners[OWNER_KEY];
     if (owner?.isPreloaded) {
@@ -70,7 +81,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
     const sink = debugSink();
     const log = this._log();
-    const config = resolveConfig(this.getConfig(), process.env, (message) => log.warn(message));
+    const config = resolveConfig(this._config, process.env, (message) => log.warn(message));
     if (sink) config.blockThresholdMillis = Math.min(config.blockThresholdMillis, sink.maxThresholdMillis);
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog = config.watchdog && isMainThread ? new Watchdog(config, log, () => watch.look()) : undefined;
@@ -89,6 +100,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   /** Takes every hook, wrap, timer and listener off again. */
   override disable(): void {
     super.disable();
+    this._registered = 0;
     this.flush();
     this._watch?.stop();
     this._watch = undefined;
@@ -98,6 +110,19 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     this._stopRuntimeMetrics?.();
     this._stopRuntimeMetrics = undefined;
     if (owners[OWNER_KEY] === this) owners[OWNER_KEY] = undefined;
+  }
+
+  override getConfig(): EventLoopInstrumentationConfig {
+    this._isRegistration('getConfig');
+    return super.getConfig();
+  }
+
+  /** Takes effect at once: what is being watched is reported, and watched anew. `enabled: false` stops it. */
+  override setConfig(config: EventLoopInstrumentationConfig): void {
+    const isWatching = this._watch !== undefined;
+    this.disable();
+    super.setConfig(config);
+    if (isWatching && this._config.enabled) this.enable();
   }
 
   /** See {@link allowBlocking}. */
@@ -115,7 +140,18 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     return this._diag;
   }
 
+  override setTracerProvider(tracerProvider: TracerProvider): void {
+    this._isRegistration('setTracerProvider');
+    super.setTracerProvider(tracerProvider);
+  }
+
+  override setLoggerProvider(loggerProvider: Parameters<InstrumentationBase['setLoggerProvider']>[0]): void {
+    this._isRegistration('setLoggerProvider');
+    super.setLoggerProvider(loggerProvider);
+  }
+
   override setMeterProvider(meterProvider: MeterProvider): void {
+    this._isRegistration('setMeterProvider');
     // Handed over before the SDK is up, the global one is a no-op; anything else somebody has chosen.
     this._meterProviderIsChosen = meterProvider !== metrics.getMeterProvider();
     super.setMeterProvider(meterProvider);
@@ -126,6 +162,14 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     this._loopMetrics = undefined;
     this._stopRuntimeMetrics?.();
     this._stopRuntimeMetrics = undefined;
+  }
+
+  /** Whether `call` is the last one of a registration. */
+  private _isRegistration(call: (typeof REGISTRATION)[number]): boolean {
+    const isNext = call === REGISTRATION[this._registered ?? 0];
+    if (isNext) this._registered = (this._registered ?? 0) + 1;
+    else this._registered = call === REGISTRATION[0] ? 1 : 0;
+    return this._registered === REGISTRATION.length;
   }
 
   private _telemetry(): ConstructorParameters<typeof Reporter>[1] {

@@ -14,6 +14,18 @@ it.each(['tracer provider first', 'tracer provider afterwards', 'tracer provider
   },
 );
 
+it('is on when the user says so, and when nobody does off where its config says so', async () => {
+  const result = await runScenario('setup.cjs', 'on and off');
+  expect(result.blamedNames).toEqual(['asked', 'asked again', 'above the new threshold', 'on in spite of its config']);
+  for (const name of result.blamedNames) {
+    const blocked = millisOf(result.span(name), 'eventloop.block.duration');
+    expectDuration(result, blocked, result.measured(name));
+  }
+  const parents = result.blockSpans.map(({ parentSpanId }) => parentSpanId);
+  expect(parents).toEqual(result.blamedNames.map((name) => result.span(name).spanId));
+  expect(result.output.diagLines).toEqual([]);
+});
+
 it('reports spans, logs and metrics through startNodeSdk and a configuration file', async () => {
   const result = await runScenario('setup.cjs', 'startNodeSdk');
   const received = result.output.received as Record<string, string>;
