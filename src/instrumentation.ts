@@ -4,6 +4,7 @@ import { type DiagLogger, type MeterProvider, metrics, type TracerProvider } fro
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { resolveConfig } from './config.js';
 import { DelayWindow } from './delay/delay-window.js';
+import { Sdk } from './hooks/sdk.js';
 import { debugSink } from './monitor/debug-sink.js';
 import { EvidenceCollector } from './monitor/evidence.js';
 import { LoopWatch } from './monitor/watch.js';
@@ -48,6 +49,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   declare private _metricsFrom: MeterProvider | undefined;
   /** How many of the calls of {@link REGISTRATION} were the last ones. */
   declare private _registered: number | undefined;
+  declare private _foundSdk: Sdk | undefined;
 
   /** Registered from the command line: gives way to one that the application registers in code. */
   get isPreloaded(): boolean {
@@ -84,7 +86,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const config = resolveConfig(this._config, process.env, (message) => log.warn(message));
     if (sink) config.blockThresholdMillis = Math.min(config.blockThresholdMillis, sink.maxThresholdMillis);
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
-    const watchdog = config.watchdog && isMainThread ? new Watchdog(config, log, () => watch.look()) : undefined;
+    const watchdog =
+      config.watchdog && isMainThread ? new Watchdog(config, log, () => watch.look(), this._sdk) : undefined;
     const evidence = new EvidenceCollector(watchdog);
     const reporter = new Reporter(config, this._telemetry(), log, evidence, this._delayWindow);
     const watch = new LoopWatch(config, reporter, watchdog, log);
@@ -142,11 +145,13 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
   override setTracerProvider(tracerProvider: TracerProvider): void {
     this._isRegistration('setTracerProvider');
+    this._sdk.givenTracerProvider = tracerProvider;
     super.setTracerProvider(tracerProvider);
   }
 
   override setLoggerProvider(loggerProvider: Parameters<InstrumentationBase['setLoggerProvider']>[0]): void {
     this._isRegistration('setLoggerProvider');
+    this._sdk.givenLoggerProvider = loggerProvider;
     super.setLoggerProvider(loggerProvider);
   }
 
@@ -162,6 +167,11 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     this._loopMetrics = undefined;
     this._stopRuntimeMetrics?.();
     this._stopRuntimeMetrics = undefined;
+  }
+
+  private get _sdk(): Sdk {
+    this._foundSdk ??= new Sdk();
+    return this._foundSdk;
   }
 
   /** Whether `call` is the last one of a registration. */

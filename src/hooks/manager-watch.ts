@@ -3,11 +3,18 @@ import type { ContextManager } from '@opentelemetry/api';
 
 interface ApiGlobal {
   context?: ContextManager;
+  trace?: unknown;
+  logs?: unknown;
 }
 
 /** Where every copy of `@opentelemetry/api` 1.x, of whatever version, keeps what was registered with it. */
 const API_KEY = Symbol.for('opentelemetry.js.api.1');
 const holder = globalThis as unknown as Record<symbol, ApiGlobal | undefined>;
+
+/** What is registered now; undefined where nothing ever was. */
+export function registered(): ApiGlobal | undefined {
+  return holder[API_KEY];
+}
 
 /** The context manager that is registered now, through any copy of the API package. */
 export function registeredContextManager(): ContextManager | undefined {

@@ -109,7 +109,7 @@ export class LoopWatch {
     const sink = debugSink();
     const settings = [blockThresholdMillis, delayIntervalMillis, this._listener, this._watchdog?.memory] as const;
     const recorder = sink ? new TracedRecorder(sink, ...settings) : new SliceRecorder(...settings);
-    this._undo.push(tapSpanEnd(recorder, (span) => this._watchdog?.learnResource(span)));
+    this._undo.push(tapSpanEnd(recorder, (span) => this._watchdog?.learnSdk(span)));
     this._undo.push(whenContextManagerAppears(() => this._followManager(recorder)));
     this._undo.push(() => this._untapManager?.());
     this._followManager(recorder);
@@ -135,7 +135,7 @@ export class LoopWatch {
   private _startSampler(isStarting: boolean): void {
     const { blockThresholdMillis, delayIntervalMillis } = this._config;
     const sampler = new Sampler(blockThresholdMillis, delayIntervalMillis, this._listener, isStarting);
-    this._undo.push(tapSpanEnd(sampler, (span) => this._watchdog?.learnResource(span)));
+    this._undo.push(tapSpanEnd(sampler, (span) => this._watchdog?.learnSdk(span)));
     this._sampler = sampler;
     if (this._watchdog) {
       this._watchdog.isSampling = true;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { StackFrame } from '../types.js';
 
+/** Of a hang report: its span and its log event. */
+export type Signal = 'traces' | 'logs';
+
 /** What the worker is started with. JSON, but for the shared memory. */
 export interface WorkerData {
   readonly memory: SharedArrayBuffer;
@@ -24,6 +27,8 @@ export interface WorkerData {
 /** Main → worker. */
 export type ToWorker =
   | { readonly type: 'resource'; readonly attributes: Record<string, unknown>; readonly schemaUrl?: string | undefined }
+  /** Those that leave the process. Until it is told, none. */
+  | { readonly type: 'signals'; readonly signals: readonly Signal[] }
   | { readonly type: 'map'; readonly id: number; readonly frames: readonly StackFrame[] };
 
 /** Worker → main. */

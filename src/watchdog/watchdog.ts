@@ -3,12 +3,14 @@ import { Worker } from 'node:worker_threads';
 import { type DiagLogger, type Span, trace } from '@opentelemetry/api';
 import type { Probe } from '../block/location.js';
 import type { ResolvedConfig } from '../config.js';
+import { resourceOf, type Sdk, type SdkResource } from '../hooks/sdk.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import type { StackFrame } from '../types.js';
+import { Destination } from './destination.js';
 import { fromUserCode, ownFile, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
-import { type FromWorker, LOOK_KEY, type Sight, type ToWorker, type WorkerData } from './messages.js';
+import { type FromWorker, LOOK_KEY, type Sight, type Signal, type ToWorker, type WorkerData } from './messages.js';
 import { whyNotLook, whyNotWatch } from './surroundings.js';
 import { WORKER_SOURCE } from './worker-source.js';
 
@@ -25,6 +27,8 @@ const OWN_FRAMES = 2;
 const MAX_PROBES = 500;
 /** How long exit may wait for an inspector session to be closed. Milliseconds. */
 const MAX_EXIT_WAIT_MILLIS = 50;
+/** A span and a log event. */
+const MOST_SIGNALS = 2;
 const MAX_RESTARTS = 5;
 const FIRST_RESTART_MILLIS = 1_000;
 
@@ -52,6 +56,9 @@ export class Watchdog {
   private _restarts = 0;
   private _restartTimer: NodeJS.Timeout | undefined;
   private _resource: SdkResource | undefined;
+  private readonly _destination: Destination;
+  /** As last told to the worker. */
+  private _signals: readonly Signal[] = [];
 
   private _probes: Probe[] = [];
   private _lastLookAt = 0;
@@ -64,11 +71,15 @@ export class Watchdog {
     private readonly _config: ResolvedConfig,
     private readonly _diag: DiagLogger,
     private readonly _onLook: () => void,
-  ) {}
+    private readonly _sdk: Sdk,
+  ) {
+    this._destination = new Destination(_config.hangReportUrl !== undefined, process.env, _sdk);
+  }
 
   /** The loop has turned in time, or turns again. Starts the worker the first time, when the program is up. */
   beat(): void {
     this.memory.fields[Field.BeatAt] = now();
+    this.learnSdk();
     if (!this._started) {
       this._started = true;
       try {
@@ -108,12 +119,29 @@ export class Watchdog {
     return taken;
   }
 
-  /** The hang report goes out under the application's own resource: that of the first span seen. */
-  learnResource(span: Span): void {
-    const { resource } = span as { resource?: SdkResource };
-    if (this._resource !== undefined || resource === undefined || this._stopped) return;
-    this._resource = resource;
-    if (this._worker) this._sendResource();
+  /**
+   * Under which resource the hang report goes out, and whether it does: an SDK may be started at any time, before or
+   * after this. `span`: the first one of its class. Called inside hooks: does not throw.
+   */
+  learnSdk(span?: Span): void {
+    if (this._stopped || (this._resource !== undefined && this._signals.length === MOST_SIGNALS)) return;
+    try {
+      if (span?.isRecording()) this._destination.noteRecording();
+      this._learnResource(span);
+      const signals = this._destination.signals();
+      if (signals.length === this._signals.length) return;
+      this._signals = signals;
+      this._send({ type: 'signals', signals });
+    } catch {
+      // Providers and spans of other SDKs need not be what the API says they are.
+    }
+  }
+
+  private _learnResource(span: Span | undefined): void {
+    if (this._resource !== undefined) return;
+    const provider = this._sdk.tracerProvider;
+    this._resource = (provider && resourceOf(provider)) ?? (span as { resource?: SdkResource } | undefined)?.resource;
+    if (this._resource !== undefined) this._sendResource();
   }
 
   /** Whether stacks are still to be mapped to their sources before they are reported. */
@@ -184,6 +212,7 @@ export class Watchdog {
     worker.unref();
     this._worker = worker;
     this._sendResource();
+    this._send({ type: 'signals', signals: this._signals });
   }
 
   private _environment(): NodeJS.ProcessEnv {
@@ -290,13 +319,6 @@ export class Watchdog {
 }
 
 const NO_STACK = { frames: [], justEntered: false } as const;
-
-interface SdkResource {
-  readonly attributes?: Record<string, unknown>;
-  readonly schemaUrl?: string;
-  readonly asyncAttributesPending?: boolean;
-  waitForAsyncAttributes?(): Promise<void>;
-}
 
 function isPlain(value: unknown): boolean {
   return Array.isArray(value) ? value.every(isPlain) : /^(?:string|number|boolean)$/.test(typeof value);

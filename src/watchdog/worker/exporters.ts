@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequire } from 'node:module';
+import type { Signal } from '../messages.js';
 import { postJson } from './json-export.js';
 
 /** What the exporters of `@opentelemetry/exporter-{trace,logs}-otlp-*` read of a span and of a log record. */
@@ -49,7 +50,6 @@ export interface ExportedLog extends Exported {
 interface Exporter {
   export(items: readonly Exported[], onResult: (result: unknown) => void): void;
 }
-type Signal = 'traces' | 'logs';
 type ExporterModule = Record<string, (new () => Exporter) | undefined>;
 
 /** A report that has not left by then is given up: a collector that is down must not pile up reports. Milliseconds. */
@@ -66,12 +66,18 @@ const DEPENDENTS = ['@opentelemetry/sdk-node', '@opentelemetry/auto-instrumentat
 
 const exporters = new Map<Signal, Exporter | undefined>();
 
+/** The two parts of a report. */
+export interface Items {
+  readonly traces: ExportedSpan;
+  readonly logs: ExportedLog;
+}
+
 /**
- * Sends both through the application's own OTLP exporters, which read the standard environment variables. They are
+ * Sends what goes out through the application's own OTLP exporters, which read the standard environment variables. They are
  * loaded here at the first hang only. Never rejects.
  */
-export async function send(span: ExportedSpan, log: ExportedLog, resolveFrom: readonly string[]): Promise<void> {
-  await Promise.all([sendOne('traces', span, resolveFrom), sendOne('logs', log, resolveFrom)]);
+export async function send(items: Items, signals: readonly Signal[], resolveFrom: readonly string[]): Promise<void> {
+  await Promise.all(signals.map((signal) => sendOne(signal, items[signal], resolveFrom)));
 }
 
 async function sendOne(
@@ -79,7 +85,6 @@ async function sendOne(
   item: ExportedSpan | ExportedLog,
   resolveFrom: readonly string[],
 ): Promise<void> {
-  if (isOff(signal)) return;
   try {
     if (!exporters.has(signal)) exporters.set(signal, loadExporter(signal, resolveFrom));
     const exporter = exporters.get(signal);
@@ -89,10 +94,6 @@ async function sendOne(
   } catch {
     // Nobody can be told: the line on stderr is out already.
   }
-}
-
-function isOff(signal: Signal): boolean {
-  return process.env[`OTEL_${signal.toUpperCase()}_EXPORTER`]?.trim() === 'none';
 }
 
 function loadExporter(signal: Signal, resolveFrom: readonly string[]): Exporter | undefined {

@@ -5,7 +5,7 @@ import { codeAttributes, describeFrame } from '../../report/code.js';
 import * as semconv from '../../semconv.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
-import type { Sight } from '../messages.js';
+import type { Sight, Signal } from '../messages.js';
 import { type Attributes, type ExportedLog, type ExportedSpan, send } from './exporters.js';
 import { mapFrames } from './source-maps.js';
 
@@ -32,6 +32,8 @@ export interface Resource {
 export class HangReporter {
   /** The application's own; until it has told, what the environment says. */
   resource: Resource = { attributes: resourceFromEnvironment() };
+  /** What leaves the process; the line on stderr always does. */
+  signals: readonly Signal[] = [];
 
   constructor(private readonly _resolveFrom: readonly string[]) {}
 
@@ -84,7 +86,7 @@ export class HangReporter {
       spanContext: { traceId, spanId: span?.spanId ?? hangSpanId, traceFlags: SAMPLED },
       droppedAttributesCount: 0,
     };
-    await send(hangSpan, hangLog, this._resolveFrom);
+    await send({ traces: hangSpan, logs: hangLog }, this.signals, this._resolveFrom);
   }
 
   private _resourceForExport(): ExportedSpan['resource'] {

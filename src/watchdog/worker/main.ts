@@ -22,6 +22,8 @@ const lookout = new Lookout(data, memory, mainNow, queuedMillis, inspector, repo
 parentPort?.on('message', (message: ToWorker) => {
   if (message.type === 'resource') {
     reporter.resource = message;
+  } else if (message.type === 'signals') {
+    reporter.signals = message.signals;
   } else {
     const { id, frames } = message;
     tell({ type: 'mapped', id, frames: mapFrames(frames), withoutMap: filesWithoutMap(frames) });
