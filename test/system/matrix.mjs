@@ -26,7 +26,7 @@ const ONCE_PER_NODE = ['cause.test.ts', 'safety.test.ts', 'watchdog.test.ts'];
 /** The same, and has nothing to do with what differs between versions of Node.js: on the newest as well, and no other. */
 const ON_THE_NEWEST = ['debug.test.ts', 'endings.test.ts', 'random.test.ts', 'rest.test.ts'];
 /** What differs between the lines, but not from one Node.js to the next. */
-const ONCE_PER_LINE = ['hang.test.ts', 'register.test.ts'];
+const ONCE_PER_LINE = ['hang.test.ts', 'hang-leaves.test.ts', 'register.test.ts'];
 /** The same, but within the later line only. */
 const ONCE_IN_LATER_LINE = ['lifecycle.test.ts'];
 const SCENARIOS = join(REPOSITORY, 'test/scenarios');
