@@ -4,7 +4,7 @@ import { type DiagLogger, type MeterProvider, metrics, type TracerProvider } fro
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { resolveConfig } from './config.js';
 import { DelayWindow } from './delay/delay-window.js';
-import { Sdk } from './hooks/sdk.js';
+import { type LoggerProvider, Sdk } from './hooks/sdk.js';
 import { debugSink } from './monitor/debug-sink.js';
 import { EvidenceCollector } from './monitor/evidence.js';
 import { LoopWatch } from './monitor/watch.js';
@@ -21,6 +21,8 @@ import { Watchdog } from './watchdog/watchdog.js';
  */
 const OWNER_KEY = Symbol.for(PACKAGE_NAME);
 const owners = globalThis as unknown as Record<symbol, EventLoopInstrumentation | undefined>;
+
+type Logger = InstrumentationBase['logger'];
 
 /**
  * What `registerInstrumentations` calls, NodeSDK's as well, one right after the other. It enables whatever is disabled
@@ -50,6 +52,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   /** How many of the calls of {@link REGISTRATION} were the last ones. */
   declare private _registered: number | undefined;
   declare private _foundSdk: Sdk | undefined;
+  declare private _logsTo: { readonly provider: LoggerProvider; readonly logger: Logger } | undefined;
 
   /** Registered from the command line: gives way to one that the application registers in code. */
   get isPreloaded(): boolean {
@@ -136,6 +139,19 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   /** Reports what is known by now, the iteration that still runs included. */
   flush(): void {
     this._watch?.flush();
+  }
+
+  /**
+   * The base class asks the copy of the API's logs that it finds, of which there are several: that of `api-logs` for each
+   * version, and that of the API itself from 1.10 on. Asked once of each provider: one that is shut down complains.
+   */
+  protected override get logger(): Logger {
+    const provider = this._sdk.loggerProvider;
+    if (provider === undefined) return super.logger;
+    if (provider !== this._logsTo?.provider) {
+      this._logsTo = { provider, logger: provider.getLogger(PACKAGE_NAME, PACKAGE_VERSION) as Logger };
+    }
+    return this._logsTo.logger;
   }
 
   /** Where what has to be said in words goes. */

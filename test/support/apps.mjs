@@ -103,9 +103,9 @@ export function pack(folder) {
 
 /**
  * An application in `folder` with the packed package and a line of OpenTelemetry, installed with `node`; `manifest` joins
- * its package.json. Any conflict of peers fails. Returns what npm printed.
+ * its package.json. Any conflict of peers fails, unless it `mayConflict`. Returns what npm printed.
  */
-export function installApp(folder, line, tarball, node, { dependencies, ...manifest } = {}) {
+export function installApp(folder, line, tarball, node, { dependencies, mayConflict = false, ...manifest } = {}) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(
     join(folder, 'package.json'),
@@ -115,7 +115,8 @@ export function installApp(folder, line, tarball, node, { dependencies, ...manif
       dependencies: { ...OTEL_LINES[line].dependencies, ...dependencies, [PACKAGE_NAME]: `file:${tarball}` },
     }),
   );
-  const flags = ['--ignore-scripts', '--strict-peer-deps', '--no-audit', '--no-fund', '--prefer-offline'];
+  const peers = mayConflict ? '--legacy-peer-deps' : '--strict-peer-deps';
+  const flags = ['--ignore-scripts', peers, '--no-audit', '--no-fund', '--prefer-offline'];
   const { stdout, stderr } = npm(['install', ...flags], folder, node);
   return `${stdout}${stderr}`;
 }

@@ -79,6 +79,20 @@ server.listen(0, () => setTimeout(() => http.get({ port: server.address().port, 
 setTimeout(() => server.close(), 600);
 `;
 
+const LOGGING_SDK_SOURCE = `
+const { NodeSDK } = require('@opentelemetry/sdk-node');
+const processor = { async forceFlush() {}, async shutdown() {}, onStart() {}, onEnd() {} };
+const print = { ...processor, onEmit: ({ eventName, body }) => console.log(eventName + ': ' + body) };
+const start = (instrumentations) =>
+  new NodeSDK({ instrumentations, spanProcessors: [processor], logRecordProcessors: [print] }).start();
+if (process.env.IN_CODE === 'true') {
+  const { EventLoopInstrumentation } = require('${PACKAGE_NAME}');
+  globalThis.start = () => start([new EventLoopInstrumentation()]);
+} else {
+  start([]);
+}
+`;
+
 /** The ways in which applications compile, by the kind of package that they are. */
 const COMPILATIONS = {
   module: [{ module: 'nodenext' }],
@@ -105,6 +119,7 @@ check('publint', () => npm(['exec', '--no', '--', 'publint', 'run', tarball, '--
 check('are the types wrong', () => npm(['exec', '--no', '--', 'attw', tarball], REPOSITORY));
 
 checkCommandLine();
+checkMixedLines();
 for (const [line, { firstNode }] of Object.entries(OTEL_LINES)) {
   const node = nodeBinaries([firstNode]).get(firstNode);
   for (const [type, compilations] of Object.entries(COMPILATIONS)) checkApp(line, node, type, compilations);
@@ -161,6 +176,38 @@ function checkCommandLine() {
         if (!output.includes("'eventloop.blocked': true")) throw new Error(`printed ${output}`);
       });
     }
+  }
+}
+
+/** `@opentelemetry/api` 1.10, which has logs of its own, beside an SDK 2.x, which does not use them. */
+function checkMixedLines() {
+  const app = join(temporary, 'mixed-lines');
+  const node = nodeBinaries([20]).get(20);
+  const isInstalled = check('API 1.10 beside SDK 2.x: installs', () => {
+    // 2.x asks for an API below 1.10, but gets what is there where npm is told not to mind.
+    const { '@opentelemetry/api': api } = OTEL_LINES[3].dependencies;
+    installApp(app, 2, tarball, node, { dependencies: { '@opentelemetry/api': api }, mayConflict: true });
+  });
+  if (!isInstalled) return;
+  writeFileSync(join(app, 'sdk.cjs'), LOGGING_SDK_SOURCE);
+  writeFileSync(
+    join(app, 'app.cjs'),
+    'setTimeout(() => { const end = Date.now() + 80; while (Date.now() < end); }, 100);',
+  );
+  writeFileSync(join(app, 'in-code.cjs'), "globalThis.start(); require('./app.cjs');");
+  const register = `${PACKAGE_NAME}/register`;
+  for (const [title, args] of [
+    ['./register after the SDK', ['--require', './sdk.cjs', '--import', register, 'app.cjs']],
+    ['./register ahead of the SDK', ['--import', register, '--require', './sdk.cjs', 'app.cjs']],
+    ['./register as CommonJS', ['--require', './sdk.cjs', '--require', register, 'app.cjs']],
+    ['the instrumentation in code', ['--require', './sdk.cjs', 'in-code.cjs']],
+  ]) {
+    check(`API 1.10 beside SDK 2.x: ${title} sends log events`, () => {
+      const output = run(node, args, app, { IN_CODE: String(args.includes('in-code.cjs')) });
+      if (!/^eventloop\.block: event loop blocked for \d+ ms by code under no span/m.test(output)) {
+        throw new Error(`printed ${JSON.stringify(output)}`);
+      }
+    });
   }
 }
 
