@@ -60,6 +60,8 @@ export class EvidenceCollector {
   private readonly _stolen = new StolenTimes();
   /** The latest last. */
   private readonly _standings: Standing[] = [];
+  /** How things stood when the last block was noted, and when it had ended: the start of one right behind it. */
+  private _lastEnd: { readonly standing: Standing; readonly endedAt: number } | undefined;
 
   constructor(private readonly _otherThread: OtherThread | undefined) {}
 
@@ -88,9 +90,9 @@ export class EvidenceCollector {
   /** A block of `durationMillis` is over, which ended at `endedAt` on the clock of `now()`. */
   ofBlock(endedAt: number, durationMillis: number): LateEvidence {
     const startedAt = endedAt - durationMillis;
-    const first = this._standings[0] as Standing;
-    const standing = this._standings.findLast(({ at }) => at <= startedAt + SLACK_MILLIS) ?? first;
+    const standing = this._at(startedAt);
     const present = this._now();
+    this._lastEnd = { standing: present, endedAt };
     const before = standing.threadTime;
     const after = present.threadTime;
     // What else ran since the beat is taken to have used a core.
@@ -122,6 +124,14 @@ export class EvidenceCollector {
         stolenMillis,
       }),
     };
+  }
+
+  /** The latest reading of before. A block is noted once the next one has begun, a little later than it ended. */
+  private _at(startedAt: number): Standing {
+    const latest = startedAt + SLACK_MILLIS;
+    const beat = this._standings.findLast(({ at }) => at <= latest) ?? (this._standings[0] as Standing);
+    if (this._lastEnd === undefined || this._lastEnd.endedAt > latest) return beat;
+    return this._lastEnd.standing.at > beat.at ? this._lastEnd.standing : beat;
   }
 
   private _now(): Standing {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { causeOf, type Evidence } from '../../src/block/cause.js';
 import { parseStolenTime, stolenBetween } from '../../src/system/stolen-time.js';
-import { type FixtureSpan, runScenario } from '../support/run-fixture.js';
+import { type FixtureSpan, runScenario, SURROUNDINGS_MILLIS } from '../support/run-fixture.js';
 
 const EVIDENCE: Evidence = {
   durationMillis: 100,
@@ -112,6 +112,24 @@ describe('tells why the loop was blocked, twenty times out of twenty', () => {
       expect(attributes['eventloop.block.gc_time']).toBeGreaterThanOrEqual(0);
     }
   });
+});
+
+it.runIf(process.platform === 'linux')('tells blocks apart that follow one another at once', async () => {
+  const result = await runScenario('cause.cjs', 'one behind the other');
+  const pieces = result.output.pieces as { name: string; cpuMillis: number }[];
+  expect(pieces).toHaveLength(10);
+  for (const { name, cpuMillis } of pieces) {
+    const span = result.span(name);
+    // Those of the machine too: it does not know the waits.
+    const blocks = result.output.spans.filter(({ name }) => name === 'event loop blocked');
+    const [block, ...more] = blocks.filter(({ parentSpanId }) => parentSpanId === span.spanId);
+    expect(more, name).toEqual([]);
+    const told = (block?.attributes['eventloop.block.cpu_time'] as number) * 1000;
+    expect(Math.abs(told - cpuMillis), name).toBeLessThan(SURROUNDINGS_MILLIS);
+    // Where the machine gives no core, that is the cause, or it is not certain.
+    const [other] = ['wait', 'cpu'].filter((kind) => !name.endsWith(kind));
+    expect(block?.attributes['eventloop.block.cause'], name).not.toBe(other);
+  }
 });
 
 /** The block that `piece` made; a busy machine makes others in the same span. */
