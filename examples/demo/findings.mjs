@@ -17,7 +17,7 @@ export function findings({ spans, metrics, logs }) {
     .map((span) => ({
       span,
       blamed: byId.get(span.parentId),
-      millis: span.end - span.start,
+      millis: span.attributes['eventloop.block.duration'] * 1000,
       names: span.attributes['eventloop.block.span_names'],
     }));
 
@@ -62,9 +62,10 @@ function blamedRows(spans, blocks, rootOf) {
     add(
       span.name,
       rootOf(span).name,
-      Number(attributes['eventloop.block.count']),
+      Number(attributes['eventloop.block.count'] ?? 1),
       attributes['eventloop.block.duration'] * 1000,
-      attributes['eventloop.block.max_duration'] * 1000,
+      // A block span speaks for a blamed span that had ended.
+      (attributes['eventloop.block.max_duration'] ?? attributes['eventloop.block.duration']) * 1000,
     );
   }
   for (const { blamed, millis } of blocks) {

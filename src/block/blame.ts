@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isSpanContextValid, type Span, type SpanContext, trace } from '@opentelemetry/api';
+import { type Span, type SpanContext, trace } from '@opentelemetry/api';
 import type { BusyIteration } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
 import type { Block, BlockShare, CodeLocation } from '../types.js';
+import { parentOf } from './span-facts.js';
 
 const NO_SPAN = '(no span)';
 const NOT_RECORDING = '(not recording)';
@@ -27,7 +28,6 @@ export function blame(
   location?: CodeLocation,
 ): Block {
   const shares = iteration.tallies.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
-  const alone = shares.filter((share) => share.durationMillis >= thresholdMillis);
   const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;
   return {
@@ -35,14 +35,22 @@ export function blame(
     endTimeMillis,
     durationMillis,
     thresholdMillis,
-    shared: alone.length === 0,
-    blamed: alone.length > 0 ? alone : blameTogether(shares, thresholdMillis),
+    ...judge(shares, thresholdMillis),
     shares,
     location,
     cause: undefined,
     cpuMillis: undefined,
     gcMillis: undefined,
     asyncResource: iteration.asyncResource,
+  };
+}
+
+/** The verdict on `shares`, largest first. */
+export function judge(shares: readonly BlockShare[], thresholdMillis: number): Pick<Block, 'shared' | 'blamed'> {
+  const alone = shares.filter((share) => share.durationMillis >= thresholdMillis);
+  return {
+    shared: alone.length === 0,
+    blamed: alone.length > 0 ? alone : blameTogether(shares, thresholdMillis),
   };
 }
 
@@ -101,10 +109,4 @@ function* ancestry(share: BlockShare, families: Map<string, Family>): Generator<
     }
     id = parent?.spanId;
   }
-}
-
-/** Not in the API, but every SDK's recording span tells its parent: 2.x and 3.x as `parentSpanContext`. */
-function parentOf(span: Span | undefined): SpanContext | undefined {
-  const parent = (span as { parentSpanContext?: SpanContext } | undefined)?.parentSpanContext;
-  return parent !== undefined && isSpanContextValid(parent) ? parent : undefined;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Span, SpanKind } from '@opentelemetry/api';
 import type { Block } from '../types.js';
+import { startOf } from './span-facts.js';
 
 /** The SDK starts its spans on whole milliseconds, rounded down. */
 const START_ROUNDING_MILLIS = 1;
@@ -22,13 +23,4 @@ export function waitFor(span: Span, block: Block): 'in flight' | 'at the door' |
   if (startTimeMillis < block.startTimeMillis - START_ROUNDING_MILLIS) return 'in flight';
   const { kind } = span as { kind?: unknown };
   return kind === SpanKind.SERVER || kind === SpanKind.CONSUMER ? 'at the door' : 'no';
-}
-
-/** Not in the API, but every SDK's recording span tells: `[seconds, nanoseconds]` since the Unix epoch. */
-function startOf(span: Span): number | undefined {
-  const startTime = (span as { startTime?: unknown }).startTime;
-  if (!Array.isArray(startTime) || typeof startTime[0] !== 'number' || typeof startTime[1] !== 'number') {
-    return undefined;
-  }
-  return startTime[0] * 1e3 + startTime[1] / 1e6;
 }

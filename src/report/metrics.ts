@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Counter, Histogram, Meter } from '@opentelemetry/api';
 import * as semconv from '../semconv.js';
+import { toSeconds } from '../system/seconds.js';
 import type { Block } from '../types.js';
 
 /** The metric instruments of one meter. Creating them again with the same meter yields the same streams. */
@@ -29,12 +30,12 @@ export class LoopMetrics {
 
   recordBlock(block: Block): void {
     const attributes = block.cause && { [semconv.ATTR_BLOCK_CAUSE]: block.cause };
-    this._blockDuration.record(block.durationMillis / 1000, attributes);
-    this._blockTime.add(block.durationMillis / 1000);
+    this._blockDuration.record(toSeconds(block.durationMillis), attributes);
+    this._blockTime.add(toSeconds(block.durationMillis));
   }
 
   /** One wait for every 5 ms that pass: so the histogram is weighted by time. */
   recordDelay(waitMillis: number): void {
-    this._delay.record(waitMillis / 1000);
+    this._delay.record(toSeconds(waitMillis));
   }
 }

@@ -3,20 +3,23 @@ import { channel } from 'node:diagnostics_channel';
 import type { DiagLogger, Tracer } from '@opentelemetry/api';
 import { blame } from '../block/blame.js';
 import { causeOf } from '../block/cause.js';
+import { extentOf } from '../block/extent.js';
 import { locate, type Probe } from '../block/location.js';
+import { endOf } from '../block/span-facts.js';
 import type { ResolvedConfig } from '../config.js';
 import { type DelayListener, DelayMeter } from '../delay/delay.js';
 import type { EvidenceCollector, LateEvidence } from '../monitor/evidence.js';
 import type { LoopListener, LoopWatch } from '../monitor/watch.js';
 import { type BusyIteration, MIN_TOTAL_MICROS } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
-import { CHANNEL_BLOCK } from '../semconv.js';
+import { ATTR_BLOCKED, CHANNEL_BLOCK } from '../semconv.js';
 import { now, wallClockOffset } from '../system/clock.js';
 import type { Block, CodeLocation, StackFrame } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
 import type { LoopMetrics } from './metrics.js';
 import { OpenBlock } from './open-block.js';
 import { RateLimit } from './rate-limit.js';
+import { RunningBlock } from './running-block.js';
 import { blockAttributes, markBlamed, writeTime } from './spans.js';
 import { Stalls } from './stalls.js';
 
@@ -41,6 +44,12 @@ interface PendingBlock {
   readonly notedAt: number;
 }
 
+/** What was seen of a block of the iteration that still runs. */
+interface Seen {
+  readonly evidence: LateEvidence;
+  readonly probes: readonly Probe[];
+}
+
 /** A block waits so long for the evidence of its cause, then it goes out with what there is. Milliseconds. */
 const MAX_EVIDENCE_MILLIS = 80;
 
@@ -63,7 +72,8 @@ export class Reporter implements LoopListener {
   /** Blocks whose stacks are being mapped. */
   private readonly _mapping = new Set<OpenBlock>();
   /** The block that still runs, where a span that waited for it has ended already. */
-  private _running: OpenBlock | undefined;
+  private _running: RunningBlock | undefined;
+  private readonly _seen = new Map<OpenBlock, Seen>();
   private readonly _stalls: Stalls;
   private readonly _delay: DelayMeter;
 
@@ -86,30 +96,18 @@ export class Reporter implements LoopListener {
 
   onBusyIteration(iteration: BusyIteration): void {
     this._guard('report a block', () => {
-      const block = this._toBlock(iteration, locate(this.witness?.takeProbes(iteration.loopCount) ?? []));
-      const running = this._running;
+      const running = this._running ?? new RunningBlock();
       this._running = undefined;
-      if (running === undefined && this._isIgnored(block)) return;
-      const open = running ?? this._open(block, iteration);
-      open.block = block;
-      // At once: the span may end before the next beat.
-      // A shared block found by samples is no evidence against anybody.
-      const blamed = block.shared && !this.watch?.attribution?.isExact ? [] : block.blamed;
-      for (const { span } of blamed) {
-        const tally = span && iteration.tallies.find((tally) => tally.span === span);
-        if (tally) this._guard('write on a span', () => markBlamed(tally));
-      }
-      // The rest waits for a beat, outside of any hook.
-      const evidence = this._evidence.ofBlock(iteration.endedAt, block.durationMillis);
-      this._pending.push({ open, evidence, notedAt: now() });
+      this._tell(iteration, running);
+      for (const open of running.parts) this._close(open, iteration);
+      this._seen.clear();
     });
   }
 
   onBlockSoFar(iteration: BusyIteration): void {
-    if (this._running !== undefined) return;
     this._guard('report a block', () => {
-      const block = this._toBlock(iteration);
-      if (!this._isIgnored(block)) this._running = this._open(block, iteration);
+      this._running ??= new RunningBlock();
+      this._tell(iteration, this._running);
     });
   }
 
@@ -154,10 +152,43 @@ export class Reporter implements LoopListener {
     this._guard('write on a span', () => this._stalls.markAll());
   }
 
-  private _open(block: Block, { startMicros, startTurn }: BusyIteration): OpenBlock {
-    const open = new OpenBlock(block, startMicros, startTurn, this._telemetry, this._limit);
+  /** The iteration is a block so far. */
+  private _tell(iteration: BusyIteration, running: RunningBlock): void {
+    const { startMicros, startTurn, endedAt, loopCount } = iteration;
+    const probes = this.witness?.takeProbes(loopCount) ?? [];
+    const open = running.tell(this._toBlock(iteration), (part, behindMillis) => {
+      const block = { ...part, location: locate(probes) };
+      return this._isIgnored(block) ? undefined : this._open(block, startMicros + behindMillis * 1000, startTurn);
+    });
+    if (open === undefined) return;
+    const seen = [...(this._seen.get(open)?.probes ?? []), ...probes];
+    open.block = { ...open.block, location: locate(seen) };
+    this._seen.set(open, { evidence: this._evidence.ofBlock(endedAt, open.block.durationMillis), probes: seen });
+  }
+
+  private _open(block: Block, startMicros: number, turn: number): OpenBlock {
+    const open = new OpenBlock(block, startMicros, turn, this._telemetry, this._limit);
     if (this.watch?.attribution?.isExact) this._stalls.addBlock(open);
     return open;
+  }
+
+  /** The iteration is over that `open` was a block of, mostly all of it. */
+  private _close(open: OpenBlock, { tallies }: BusyIteration): void {
+    const { block } = open;
+    // At once: the span may end before the next beat.
+    // A shared block found by samples is no evidence against anybody.
+    const blamed = block.shared && !this.watch?.attribution?.isExact ? [] : block.blamed;
+    for (const [i, { span }] of blamed.entries()) {
+      const tally = span && tallies.find((tally) => tally.span === span);
+      if (tally === undefined) continue;
+      this._guard('write on a span', () => {
+        const isMarked = markBlamed(tally);
+        if (i === 0) open.isUnmarked = !isMarked && endOf(span) !== undefined;
+      });
+    }
+    // The rest waits for a beat, outside of any hook.
+    const evidence = this._seen.get(open)?.evidence;
+    if (evidence) this._pending.push({ open, evidence, notedAt: now() });
   }
 
   private _deliver(isDue: (pending: PendingBlock) => boolean): void {
@@ -202,13 +233,16 @@ export class Reporter implements LoopListener {
     if (span === undefined) return;
     const attributes = blockAttributes(block, open.suppressed ?? 0);
     span.setAttributes(attributes);
+    open.linkLater();
+    // Else no query for blamed spans would find it.
+    if (open.isUnmarked) span.setAttribute(ATTR_BLOCKED, true);
     this._guard('run blockHook', () => this._config.blockHook?.(block, span));
-    span.end(block.endTimeMillis);
+    span.end(extentOf(block, Date.now()).endTimeMillis);
     emitBlockEvent(logger, block, attributes);
   }
 
-  private _toBlock(iteration: BusyIteration, location?: CodeLocation): Block {
-    return blame(iteration, this._config.blockThresholdMillis, wallClockOffset(), location);
+  private _toBlock(iteration: BusyIteration): Block {
+    return blame(iteration, this._config.blockThresholdMillis, wallClockOffset());
   }
 
   private _isIgnored(block: Block): boolean {

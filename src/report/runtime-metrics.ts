@@ -3,6 +3,7 @@ import type { BatchObservableCallback, Meter, Observable } from '@opentelemetry/
 import type { DelayWindow } from '../delay/delay-window.js';
 import * as semconv from '../semconv.js';
 import { eventLoopUtilization } from '../system/clock.js';
+import { toSeconds } from '../system/seconds.js';
 
 const STATISTICS = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'] as const;
 const DESCRIPTIONS = {
@@ -40,11 +41,11 @@ export function observeRuntimeMetrics(meter: Meter, window: DelayWindow): () => 
   const observables: Observable[] = [...delays, utilization, time];
   const observe: BatchObservableCallback = (result) => {
     const statistics = window.read();
-    for (const [i, name] of STATISTICS.entries()) result.observe(delays[i] as Observable, statistics[name] / 1000);
+    for (const [i, name] of STATISTICS.entries()) result.observe(delays[i] as Observable, toSeconds(statistics[name]));
     result.observe(utilization, statistics.utilization);
     const { active, idle } = eventLoopUtilization();
-    result.observe(time, active / 1000, ACTIVE);
-    result.observe(time, idle / 1000, IDLE);
+    result.observe(time, toSeconds(active), ACTIVE);
+    result.observe(time, toSeconds(idle), IDLE);
   };
   meter.addBatchObservableCallback(observe, observables);
   return () => meter.removeBatchObservableCallback(observe, observables);

@@ -8,17 +8,24 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
+import { extentOf, isLongOver } from '../block/extent.js';
 import type { StallRecord, Tally } from '../recorder/span-time.js';
 import * as semconv from '../semconv.js';
+import { toSeconds } from '../system/seconds.js';
 import type { Block } from '../types.js';
 import { codeAttributes } from './code.js';
 
 const MAX_LISTED_SPANS = 10;
 
-/** Writes on a blamed span, as long as it can be written to, what it has blocked so far. */
-export function markBlamed(tally: Tally): void {
+/**
+ * Writes on a blamed span, as long as it can be written to, what it has blocked so far.
+ *
+ * @returns whether the block of this iteration is written there.
+ */
+export function markBlamed(tally: Tally): boolean {
   const span = tally.span;
-  if (span === undefined || tally.blame?.iteration === tally.iteration || !isWritable(span)) return;
+  if (tally.blame?.iteration === tally.iteration) return true;
+  if (span === undefined || !isWritable(span)) return false;
   const micros = tally.shareMicros;
   tally.blame ??= { count: 0, sumMicros: 0, maxMicros: 0, iteration: -1 };
   const record = tally.blame;
@@ -28,8 +35,9 @@ export function markBlamed(tally: Tally): void {
   if (micros > record.maxMicros) record.maxMicros = micros;
   span.setAttribute(semconv.ATTR_BLOCKED, true);
   span.setAttribute(semconv.ATTR_BLOCK_COUNT, record.count);
-  span.setAttribute(semconv.ATTR_BLOCK_DURATION, record.sumMicros / 1e6);
-  span.setAttribute(semconv.ATTR_BLOCK_MAX_DURATION, record.maxMicros / 1e6);
+  span.setAttribute(semconv.ATTR_BLOCK_DURATION, toSeconds(record.sumMicros / 1e3));
+  span.setAttribute(semconv.ATTR_BLOCK_MAX_DURATION, toSeconds(record.maxMicros / 1e3));
+  return true;
 }
 
 /** Writes on a stalled span what it has waited so far, and links it to the block spans that it waited for. */
@@ -37,7 +45,7 @@ export function markStalled(span: Span, stall: StallRecord, blockSpans: readonly
   if (!isWritable(span)) return;
   span.setAttribute(semconv.ATTR_STALLED, true);
   span.setAttribute(semconv.ATTR_STALL_COUNT, stall.count);
-  span.setAttribute(semconv.ATTR_STALL_DURATION, stall.sumMicros / 1e6);
+  span.setAttribute(semconv.ATTR_STALL_DURATION, toSeconds(stall.sumMicros / 1e3));
   if (stall.isUpperBound) span.setAttribute(semconv.ATTR_STALL_UPPER_BOUND, true);
   // Newer than the oldest API that fits.
   if (typeof span.addLink === 'function') for (const context of blockSpans) span.addLink({ context });
@@ -45,20 +53,21 @@ export function markStalled(span: Span, stall: StallRecord, blockSpans: readonly
 
 /** Writes a span's own synchronous time on it, in the last moment before it ends. */
 export function writeTime(tally: Tally, span: Span): void {
-  if (isWritable(span)) span.setAttribute(semconv.ATTR_TIME, tally.totalMicros / 1e6);
+  if (isWritable(span)) span.setAttribute(semconv.ATTR_TIME, toSeconds(tally.totalMicros / 1e3));
 }
 
 /** Attributes that the block span and the log event have in common. */
 export function blockAttributes(block: Block, suppressed: number): Attributes {
   const listed = block.shares.slice(0, MAX_LISTED_SPANS);
   const attributes: Attributes = {
+    [semconv.ATTR_BLOCK_DURATION]: toSeconds(block.durationMillis),
     [semconv.ATTR_BLOCK_SHARED]: block.shared,
-    [semconv.ATTR_BLOCK_THRESHOLD]: block.thresholdMillis / 1000,
+    [semconv.ATTR_BLOCK_THRESHOLD]: toSeconds(block.thresholdMillis),
     [semconv.ATTR_BLOCK_SPAN_NAMES]: listed.map((share) => share.name),
-    [semconv.ATTR_BLOCK_SPAN_DURATIONS]: listed.map((share) => share.durationMillis / 1000),
+    [semconv.ATTR_BLOCK_SPAN_DURATIONS]: listed.map((share) => toSeconds(share.durationMillis)),
     ...(block.cause && { [semconv.ATTR_BLOCK_CAUSE]: block.cause }),
-    ...(block.cpuMillis !== undefined && { [semconv.ATTR_BLOCK_CPU_TIME]: block.cpuMillis / 1000 }),
-    ...(block.gcMillis !== undefined && { [semconv.ATTR_BLOCK_GC_TIME]: block.gcMillis / 1000 }),
+    ...(block.cpuMillis !== undefined && { [semconv.ATTR_BLOCK_CPU_TIME]: toSeconds(block.cpuMillis) }),
+    ...(block.gcMillis !== undefined && { [semconv.ATTR_BLOCK_GC_TIME]: toSeconds(block.gcMillis) }),
     ...(block.location && codeAttributes(block.location)),
   };
   if (suppressed > 0) attributes[semconv.ATTR_BLOCK_SUPPRESSED] = suppressed;
@@ -66,20 +75,21 @@ export function blockAttributes(block: Block, suppressed: number): Attributes {
 }
 
 /**
- * The block as a span of its own: child of the blamed span, with the exact start of the block, and links to the other
- * blamed spans where there are several.
+ * The block as a span of its own: child of the blamed span, with links to the other blamed spans where there are several.
+ * Where the blamed span has long ended, a root span with a link to that as well.
  */
 export function startBlockSpan(tracer: Tracer, block: Block): Span {
   const [first, ...others] = block.blamed;
+  const isOrphan = isLongOver(block);
   return tracer.startSpan(
     semconv.SPAN_BLOCK,
     {
       kind: SpanKind.INTERNAL,
-      startTime: block.startTimeMillis,
-      links: others.flatMap((share) => (share.span ? [{ context: share.span.spanContext() }] : [])),
+      startTime: extentOf(block, Date.now()).startTimeMillis,
+      links: (isOrphan ? block.blamed : others).flatMap(({ span }) => (span ? [{ context: span.spanContext() }] : [])),
     },
     // Not the context in which the span ran: that one may carry "suppress tracing" or a sampler's hints.
-    first?.span ? trace.setSpan(ROOT_CONTEXT, first.span) : ROOT_CONTEXT,
+    first?.span && !isOrphan ? trace.setSpan(ROOT_CONTEXT, first.span) : ROOT_CONTEXT,
   );
 }
 

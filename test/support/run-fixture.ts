@@ -216,8 +216,11 @@ export function millisOf(span: FixtureSpan, attribute: string): number {
   return value * 1000;
 }
 
+/** Of a block span the whole block's, as it says itself: it covers no more of that than lies in the blamed span's life. */
 export function durationOf(span: FixtureSpan): number {
-  return span.endTime - span.startTime;
+  return span.name === 'event loop blocked'
+    ? millisOf(span, 'eventloop.block.duration')
+    : span.endTime - span.startTime;
 }
 
 /** See {@link ScenarioResult.wasHeldUp}. */

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
 import { codeAttributes, describeFrame } from '../../report/code.js';
 import * as semconv from '../../semconv.js';
+import { toSeconds } from '../../system/seconds.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import type { Sight, Signal } from '../messages.js';
@@ -51,7 +52,7 @@ export class HangReporter {
     const hangSpanId = randomBytes(8).toString('hex');
     const traceId = span?.traceId ?? randomBytes(16).toString('hex');
     const attributes: Attributes = {
-      [semconv.ATTR_HANG_DURATION]: (endedAt - hang.startedAt) / 1000,
+      [semconv.ATTR_HANG_DURATION]: toSeconds(endedAt - hang.startedAt),
       ...(state && { [semconv.ATTR_HANG_THREAD_STATE]: state }),
       ...(location && codeAttributes(location)),
     };

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Block } from '../types.js';
+import { endOf, startOf } from './span-facts.js';
+
+/** Longer after its end nobody expects a trace to grow. Milliseconds. */
+const OVER_MILLIS = 60_000;
+
+/** The SDK starts its spans on whole milliseconds, rounded down, and counts on from there. */
+const CLOCK_ROUNDING_MILLIS = 1;
+
+/**
+ * From when to when the block span goes, in milliseconds since the Unix epoch: the part of the block that lies in the
+ * blamed span's life, so that it makes no trace longer than it is; all of it where the two do not overlap.
+ *
+ * @param nowMillis as far as the life of a span goes at least that has not ended.
+ */
+export function extentOf(block: Block, nowMillis: number): { startTimeMillis: number; endTimeMillis: number } {
+  const span = block.blamed[0]?.span;
+  if (span === undefined) return block;
+  const startTimeMillis = Math.max(block.startTimeMillis, startOf(span) ?? 0);
+  const endTimeMillis = Math.min(block.endTimeMillis, endOf(span) ?? nowMillis - CLOCK_ROUNDING_MILLIS);
+  return endTimeMillis > startTimeMillis ? { startTimeMillis, endTimeMillis } : block;
+}
+
+/** Whether the blamed span ended so long before the block that its trace is not to grow any more. */
+export function isLongOver(block: Block): boolean {
+  return block.startTimeMillis - (endOf(block.blamed[0]?.span) ?? Number.POSITIVE_INFINITY) > OVER_MILLIS;
+}

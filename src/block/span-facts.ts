@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isSpanContextValid, type Span, type SpanContext } from '@opentelemetry/api';
+
+/** What the API does not have, but every SDK's recording span tells. A foreign span need not: then undefined. */
+
+/** When it started, in milliseconds since the Unix epoch. */
+export function startOf(span: Span | undefined): number | undefined {
+  return millisOf((span as { startTime?: unknown } | undefined)?.startTime);
+}
+
+/** When it ended, in milliseconds since the Unix epoch; undefined as long as it has not. */
+export function endOf(span: Span | undefined): number | undefined {
+  const millis = millisOf((span as { endTime?: unknown } | undefined)?.endTime);
+  // Until then the SDK has `[0, 0]` there.
+  return millis === 0 ? undefined : millis;
+}
+
+/** 2.x and 3.x of the SDK call it `parentSpanContext`. */
+export function parentOf(span: Span | undefined): SpanContext | undefined {
+  const parent = (span as { parentSpanContext?: SpanContext } | undefined)?.parentSpanContext;
+  return parent != null && isSpanContextValid(parent) ? parent : undefined;
+}
+
+/** `[seconds, nanoseconds]` */
+function millisOf(time: unknown): number | undefined {
+  if (!Array.isArray(time) || typeof time[0] !== 'number' || typeof time[1] !== 'number') return undefined;
+  return time[0] * 1e3 + time[1] / 1e6;
+}
