@@ -90,7 +90,9 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     if (sink) config.blockThresholdMillis = Math.min(config.blockThresholdMillis, sink.maxThresholdMillis);
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog =
-      config.watchdog && isMainThread ? new Watchdog(config, log, () => watch.look(), this._sdk) : undefined;
+      config.watchdog && isMainThread
+        ? new Watchdog(config, log, (askedAt, isPrompt) => watch.look(askedAt, isPrompt), this._sdk)
+        : undefined;
     const evidence = new EvidenceCollector(watchdog);
     const reporter = new Reporter(config, this._telemetry(), log, evidence, this._delayWindow);
     const watch = new LoopWatch(config, reporter, watchdog, log);

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Span, trace } from '@opentelemetry/api';
+import { context, type Span } from '@opentelemetry/api';
 import type { BusyIteration, RecorderListener } from '../recorder/recorder.js';
+import { spanOf } from '../recorder/span-of.js';
 import { Tally, TallyStamp } from '../recorder/span-time.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
+import { LOOK_SHARE, SAMPLE_INTERVAL_MILLIS } from '../watchdog/messages.js';
 
 /** The first beat that is no later than this ends the start of the program. Milliseconds. */
 const STARTED_MILLIS = 5;
 
 /**
  * Finds blocks without a single hook: how long the loop was busy is exact between two beats, and whose time it was the
- * looks of the watchdog say, each for the time since the one before.
+ * looks of the watchdog say. Two in a row that see the same span speak for the time between them. Where they do not
+ * agree, each speaks for half of it, and for no more than the time in which there should have been another look: for the
+ * rest, where nobody has looked, nobody is accused.
  */
 export class Sampler {
   readonly isExact = false;
@@ -18,8 +22,12 @@ export class Sampler {
   private _tallies: Tally[] = [];
   /** Counts the beats: what a tally's share belongs to. */
   private _period = 0;
-  private _lastTally: Tally = this._nobody;
-  private _lastLookAt = 0;
+  /** Whom the last look since the beat has seen. */
+  private _lastTally: Tally | undefined;
+  /** Until when it is charged to somebody. */
+  private _surelyUntil = now();
+  /** What the idle time was then. */
+  private _idleUntil = idleTime();
   /** The iteration that most looks since the last beat have found. */
   private _lookCount = 0;
   private _votes = 0;
@@ -42,15 +50,41 @@ export class Sampler {
     this._thresholdMicros = thresholdMillis * 1000;
   }
 
-  /** A look of the watchdog, in the midst of running code. */
-  look(): void {
+  /**
+   * A look of the watchdog, in the midst of running code.
+   *
+   * @param askedAt since when it had been due: nothing but one native call can have run since, or it had come sooner.
+   */
+  look(askedAt: number): void {
     const time = now();
-    const span = trace.getActiveSpan();
+    const span = spanOf(context.active());
     const tally = span === undefined ? this._nobody : this._tallyOf(span);
-    this._lastTally = tally;
     this._voteFor(loopCount());
-    this._add(tally, time - Math.max(this._lastLookAt, this._beatAt));
-    this._lastLookAt = time;
+    this._chargeUntil(Math.min(Math.max(askedAt, this._surelyUntil), time), tally);
+    this._add(tally, time - this._surelyUntil);
+    this._surelyUntil = time;
+    this._lastTally = tally;
+  }
+
+  /** Nobody has looked since the last time: what ran until `time`, where `tally` was found to run, if anything was. */
+  private _chargeUntil(time: number, tally: Tally | undefined): void {
+    const idle = idleTime();
+    const unseen = Math.max(time - this._surelyUntil - (idle - this._idleUntil), 0);
+    this._idleUntil = idle;
+    this._surelyUntil = time;
+    const last = this._lastTally;
+    if (last !== undefined && last === tally) {
+      this._add(last, unseen);
+      return;
+    }
+    const most = Math.max(SAMPLE_INTERVAL_MILLIS, (time - this._beatAt) * LOOK_SHARE);
+    // The first look comes that much later than the beat should have come.
+    const mostOfNext = last === undefined ? this._intervalMillis + SAMPLE_INTERVAL_MILLIS : most;
+    const ofLast = last === undefined ? 0 : Math.min(tally === undefined ? unseen : unseen / 2, most);
+    const ofNext = tally === undefined ? 0 : Math.min(unseen - ofLast, mostOfNext);
+    if (last !== undefined) this._add(last, ofLast);
+    if (tally !== undefined) this._add(tally, ofNext);
+    this._add(this._nobody, unseen - ofLast - ofNext);
   }
 
   /** A look that comes late finds another iteration than the block: the one that most looks found is the block. */
@@ -75,25 +109,25 @@ export class Sampler {
     const blockMillis =
       count - this._loopCount <= 1 ? busyMillis : Math.min(lateMillis + this._intervalMillis / 2, busyMillis);
     if (blockMillis * 1000 >= this._thresholdMicros) this._report(blockMillis, time);
+    this._beginPeriod(time, idle, count);
+    if (lateMillis < STARTED_MILLIS) this._isStarting = false;
+  }
+
+  /** Begins a new period; what ran in the current one was allowed to block. */
+  startOver(): void {
+    this._beginPeriod(now(), idleTime(), loopCount());
+  }
+
+  private _beginPeriod(time: number, idle: number, count: number): void {
     this._beatAt = time;
     this._idleTime = idle;
     this._loopCount = count;
     this._period = (this._period + 1) | 0;
     this._tallies.length = 0;
     this._votes = 0;
-    this._lastTally = this._nobody;
-    if (lateMillis < STARTED_MILLIS) this._isStarting = false;
-  }
-
-  /** Begins a new period; what ran in the current one was allowed to block. */
-  startOver(): void {
-    this._beatAt = now();
-    this._idleTime = idleTime();
-    this._loopCount = loopCount();
-    this._period = (this._period + 1) | 0;
-    this._tallies.length = 0;
-    this._votes = 0;
-    this._lastTally = this._nobody;
+    this._lastTally = undefined;
+    this._surelyUntil = time;
+    this._idleUntil = idle;
   }
 
   /** Closes the current period as if the loop had turned: at exit. */
@@ -105,11 +139,8 @@ export class Sampler {
   endSpan(span: Span): void {
     const tally = TallyStamp.get(span);
     if (tally === undefined || tally.iteration !== this._period) return;
-    if (tally === this._lastTally) {
-      const time = now();
-      this._add(tally, time - this._lastLookAt);
-      this._lastLookAt = time;
-    }
+    const isRunning = spanOf(context.active()) === span;
+    if (tally === this._lastTally) this._chargeUntil(now(), isRunning ? tally : undefined);
     if (!this.isBlocking(tally)) return;
     this._fitTo(now() - this._beatAt - (idleTime() - this._idleTime));
     if (this.isBlocking(tally)) this._listener.onSpanEnding(tally, span);
@@ -133,9 +164,7 @@ export class Sampler {
   }
 
   private _report(blockMillis: number, endedAt: number): void {
-    // From the last look on nobody has looked; a block that nobody has seen is nobody's.
-    const seen = this._tallies.length > 0;
-    this._add(this._lastTally, seen ? endedAt - this._lastLookAt : blockMillis);
+    this._chargeUntil(endedAt, undefined);
     this._fitTo(blockMillis);
     const busyMicros = Math.round(blockMillis * 1000);
     if (this._isStarting && this._tallies.every(({ span }) => span === undefined)) return;
@@ -144,10 +173,10 @@ export class Sampler {
     this._listener.onBusyIteration({ loopCount, endedAt, busyMicros, startMicros: 0, startTurn: 0, tallies });
   }
 
-  /** The first look stands for all that was before it since the beat, also for what was idle time. */
+  /** The loop may have turned in between: then only its last iteration was late, and what was before it is too much. */
   private _fitTo(busyMillis: number): void {
     const total = this._tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
-    const scale = (busyMillis * 1000) / total;
+    const scale = Math.min((busyMillis * 1000) / total, 1);
     for (const tally of this._tallies) tally.shareMicros = Math.round(tally.shareMicros * scale);
   }
 
@@ -161,7 +190,8 @@ export class Sampler {
   }
 
   private _add(tally: Tally, millis: number): void {
-    const micros = Math.max(Math.round(millis * 1000), 1);
+    const micros = Math.round(millis * 1000);
+    if (micros <= 0) return;
     if (tally.iteration === this._period) {
       tally.shareMicros += micros;
     } else {

@@ -148,10 +148,10 @@ export class LoopWatch {
     this._diag.warn(`attribution falls back to 'sampled', ${reason}`);
   }
 
-  /** A look of the watchdog interrupts whatever runs now. */
-  look(): void {
-    this._recorder?.witness(this._recorder.activeContext());
-    this._sampler?.look();
+  /** A look of the watchdog, which was asked for at `askedAt`, interrupts whatever runs now. */
+  look(askedAt: number, isPrompt: boolean): void {
+    this._recorder?.witness(this._recorder.activeContext(), isPrompt);
+    this._sampler?.look(askedAt);
   }
 
   /** Runs `fn`, however long it takes, without a block, a look or a hang report. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Context, createContextKey, type Span, trace } from '@opentelemetry/api';
+import type { Context, Span } from '@opentelemetry/api';
 import { MIN_BUSY_MILLIS } from '../delay/delay.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { CatchUp, type CatchUpListener } from './backlog.js';
+import { spanOf } from './span-of.js';
 import { Tally, TallyStamp } from './span-time.js';
 import type { StartUp } from './start-up.js';
 
@@ -66,9 +67,6 @@ const TIMER_MILLIS = 2;
 
 /** So many beats in a row that found nothing but themselves, and the loop is at rest. */
 const QUIET_BEATS = 10;
-
-/** The key of `suppressTracing()` in `@opentelemetry/core`; context keys of one name are one, whoever creates them. */
-const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
 
 /** Kept from load on: fake timers of a test must not hold up ours. */
 const nextTick = process.nextTick;
@@ -177,6 +175,10 @@ export class SliceRecorder {
   private _doubtedTally: Tally | undefined;
   private _doubtedSince = -1;
   private _doubtedJob = 0;
+  /** From when on it is theirs, if the next look agrees. */
+  private _doubtedAt = 0;
+  /** When the watchdog last looked. */
+  private _surelyAt = 0;
   /** A look in the midst of this would give the same span a second tally. */
   private _isLookingUp = false;
 
@@ -330,20 +332,32 @@ export class SliceRecorder {
 
   /**
    * A look of the watchdog saw `context` active in the midst of running code. Where two looks in a row see another one
-   * than we followed, in one slice of one callback, a change has escaped us, and the whole slice goes to whom they saw.
+   * than we followed, in one slice of one callback, a change has escaped us, and the time from the first of them on goes
+   * to whom they saw, with half of what had passed since we were last sure: the change came at any moment of it.
    * One look is not enough: it may interrupt our own code, or Node's, between the change and our taking note of it. Where
    * the machine gives this thread no core, looks are answered behind the callback, too, where no context is active.
+   *
+   * @param isPrompt whether it came when it was asked for. Else native code held it up, and what was going on before it
+   * need not have been what it found.
    */
-  witness(context: Context | undefined): void {
-    if (!this._enabled || context === this._context || this._isLookingUp || this._returnedAt !== 0) return;
+  witness(context: Context | undefined, isPrompt: boolean): void {
+    if (!this._enabled) return;
+    const time = now();
+    const sureUntil = Math.max(this._surelyAt, this._since);
+    this._surelyAt = time;
+    if (context === this._context || this._isLookingUp || this._returnedAt !== 0) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
     const job = this._slots[Slot.Jobs] as number;
     if (this._doubtedSince === this._since && this._doubtedJob === job && this._doubtedTally === tally) {
+      this._charge(this._doubtedAt);
+      this._since = this._doubtedAt;
       this._tally = tally;
       this._context = context;
+      return;
     }
+    this._doubtedAt = isPrompt ? (sureUntil + time) / 2 : time;
     this._doubtedSince = this._since;
     this._doubtedJob = job;
     this._doubtedTally = tally;
@@ -710,12 +724,8 @@ export class SliceRecorder {
   }
 
   private _find(context: Context): Tally {
-    // Other SDKs' stores and spans need not be what the API says they are.
-    if (typeof context.getValue !== 'function') return this.nobody;
-    const span = trace.getSpan(context);
-    if (span === null || typeof span !== 'object') return this.nobody;
-    // A batch processor exports in the context of whichever span happened to start its timer; all SDKs suppress tracing there.
-    if (context.getValue(SUPPRESS_TRACING) === true) return this.nobody;
+    const span = spanOf(context);
+    if (span === undefined) return this.nobody;
     const tally = this._tallyOf(span);
     if (tally !== undefined) return tally;
     const fresh = new Tally(span);

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Worker } from 'node:worker_threads';
-import { type DiagLogger, type Span, trace } from '@opentelemetry/api';
+import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import type { Probe } from '../block/location.js';
 import type { ResolvedConfig } from '../config.js';
 import { resourceOf, type Sdk, type SdkResource } from '../hooks/sdk.js';
+import { spanOf } from '../recorder/span-of.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import type { StackFrame } from '../types.js';
 import { Destination } from './destination.js';
 import { fromUserCode, ownFile, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
-import { type FromWorker, LOOK_KEY, type Sight, type Signal, type ToWorker, type WorkerData } from './messages.js';
+import {
+  type FromWorker,
+  LOOK_KEY,
+  SAMPLE_INTERVAL_MILLIS,
+  type Sight,
+  type Signal,
+  type ToWorker,
+  type WorkerData,
+} from './messages.js';
 import { whyNotLook, whyNotWatch } from './surroundings.js';
 import { WORKER_SOURCE } from './worker-source.js';
 
@@ -70,7 +79,7 @@ export class Watchdog {
   constructor(
     private readonly _config: ResolvedConfig,
     private readonly _diag: DiagLogger,
-    private readonly _onLook: () => void,
+    private readonly _onLook: (askedAt: number, isPrompt: boolean) => void,
     private readonly _sdk: Sdk,
   ) {
     this._destination = new Destination(_config.hangReportUrl !== undefined, process.env, _sdk);
@@ -190,8 +199,9 @@ export class Watchdog {
     const workerData: WorkerData = {
       memory: this.memory.buffer,
       clockOffset: now() - processClock(),
-      firstLookMillis: delayIntervalMillis + (this.isSampling ? 10 : Math.max(blockThresholdMillis / 2, 5)),
-      lookIntervalMillis: this.isSampling ? 10 : 20,
+      firstLookMillis:
+        delayIntervalMillis + (this.isSampling ? SAMPLE_INTERVAL_MILLIS : Math.max(blockThresholdMillis / 2, 5)),
+      lookIntervalMillis: this.isSampling ? SAMPLE_INTERVAL_MILLIS : 20,
       mayLook,
       mapsSources: this._mapsSources,
       hangThresholdMillis,
@@ -290,16 +300,17 @@ export class Watchdog {
       const { slots, fields } = this.memory;
       const askedAt = fields[Field.AskedAt] as number;
       const jobs = (slots[Slot.Jobs] as number) - (slots[Slot.JobsAsked] as number);
-      return JSON.stringify(this._see(now() - askedAt <= PROMPT_MILLIS || jobs >= MANY_JOBS, jobs === 0));
+      const isPrompt = now() - askedAt <= PROMPT_MILLIS || jobs >= MANY_JOBS;
+      return JSON.stringify(this._see(askedAt, isPrompt, jobs === 0));
     } catch {
       return '';
     }
   };
 
-  private _see(isPrompt: boolean, isSameJob: boolean): Sight {
+  private _see(askedAt: number, isPrompt: boolean, isSameJob: boolean): Sight {
     const time = now();
     const weight = time - Math.max(this._lastLookAt, this.memory.fields[Field.BeatAt] as number);
-    this._onLook();
+    this._onLook(askedAt, isPrompt);
     const accuracy = isPrompt ? 'during' : 'after';
     // After a native call and in another callback or promise job than it was made in: nothing here was there.
     const { frames, justEntered } = isPrompt || isSameJob ? readStack(OWN_FRAMES + 1) : NO_STACK;
@@ -325,7 +336,7 @@ function isPlain(value: unknown): boolean {
 }
 
 function activeSpan(): Sight['span'] {
-  const span = trace.getActiveSpan();
+  const span = spanOf(context.active());
   if (span === undefined) return undefined;
   const { traceId, spanId } = span.spanContext();
   return { traceId, spanId, name: String((span as { name?: unknown }).name ?? '') };

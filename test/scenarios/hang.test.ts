@@ -55,6 +55,14 @@ async function hang(query: string): Promise<Report> {
   return { span, log, hanging, millis: performance.now() - startedAt };
 }
 
+it('names no span where the export of the SDK hangs, whichever span is active', async () => {
+  await start();
+  const { span, log, hanging } = await hang('kind=export');
+  expect(span.traceId).not.toBe(hanging.traceId);
+  expect(span.attributes[semconv.ATTR_CODE_FUNCTION_NAME]).toBe('endlessLoop');
+  expect(log.body).not.toContain('by "GET');
+});
+
 describe.each([
   ['an endless loop', 'loop', 'endlessLoop', 'running'],
   ['execSync of a command that does not end', 'execSync', undefined, 'sleeping'],

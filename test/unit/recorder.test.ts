@@ -46,7 +46,7 @@ it('bears a look of the watchdog while it ties a tally to its span', () => {
   const span = new Proxy({} as Span, {
     isExtensible(target) {
       looks++;
-      if (looks === 1) recorder.witness(context);
+      if (looks === 1) recorder.witness(context, true);
       return Reflect.isExtensible(target);
     },
   });
@@ -66,7 +66,7 @@ it('bears a look of the watchdog at a context that it is just about to know', ()
   // The last moment before it does.
   recorder.onNewSpan = () => {
     looks++;
-    if (looks === 1) recorder.witness(context);
+    if (looks === 1) recorder.witness(context, true);
   };
   recorder.start(undefined);
   for (let i = 0; i < 6; i++) {
@@ -108,8 +108,8 @@ it('takes nothing from a callback by looks that are answered behind it, where no
   recorder.enterCallback({}, trace.setSpan(ROOT_CONTEXT, span));
   spend(60);
   recorder.leaveCallback();
-  recorder.witness(undefined);
-  recorder.witness(undefined);
+  recorder.witness(undefined, true);
+  recorder.witness(undefined, true);
   expect(finish(found, span).map(({ totalMicros }) => Math.floor(totalMicros / 10_000))).toEqual([6]);
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Field, Rest, type SharedMemory, Slot } from '../../system/shared-memory.js';
-import type { FromWorker, Sight, WorkerData } from '../messages.js';
+import { type FromWorker, LOOK_SHARE, type Sight, type WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import type { Inspector } from './inspector.js';
 
@@ -10,8 +10,6 @@ const ALERT_MILLIS = 10;
 const LATE_MILLIS = 3;
 /** We were woken so much too late ourselves: it is the machine, and the main thread gets a chance to beat first. */
 const OVERSLEPT_MILLIS = 20;
-/** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
-const LOOK_SHARE = 0.05;
 /** How often a look that found no code of the application is repeated at once. */
 const MAX_REPEATS = 5;
 /** A look that waits so long for its answer is held up by native code. Milliseconds. */
