@@ -41,6 +41,11 @@ export const ATTR_HANG_DURATION = 'eventloop.hang.duration';
 /** `running` or `sleeping`: what the operating system says of the main thread. */
 export const ATTR_HANG_THREAD_STATE = 'eventloop.hang.thread_state';
 
+// The log event of a start-up that took as long as a block; it also says `code.*`.
+export const EVENT_START_UP = 'eventloop.start_up';
+/** Seconds of the loop's time under no span. */
+export const ATTR_START_UP_DURATION = 'eventloop.start_up.duration';
+
 // Code locations, as the stable semantic conventions for source code name them.
 export const ATTR_CODE_FUNCTION_NAME = 'code.function.name';
 export const ATTR_CODE_FILE_PATH = 'code.file.path';
@@ -64,3 +69,6 @@ export const BUCKETS_SECONDS = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0
 
 /** `node:diagnostics_channel` on which each block is published. */
 export const CHANNEL_BLOCK = 'opentelemetry-instrumentation-event-loop:block';
+
+/** The same for the start of the program. */
+export const CHANNEL_START_UP = 'opentelemetry-instrumentation-event-loop:start-up';

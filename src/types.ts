@@ -79,6 +79,14 @@ export interface Block {
   readonly asyncResource: string | undefined;
 }
 
+/** What the start of the program took of the event loop's time. */
+export interface StartUpTime {
+  /** Time under no span from the start of the instrumentation to the first callback of the program's, in milliseconds. */
+  readonly durationMillis: number;
+  /** Where in the code most of it was seen; undefined where less than half of it was seen anywhere. */
+  readonly location: CodeLocation | undefined;
+}
+
 /** Options of {@link EventLoopInstrumentation}. All are JSON except the two hooks. */
 export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
   /**

@@ -6,8 +6,9 @@ import { environmentName, resolveConfig } from '../config.js';
 import { setDebugSink } from '../monitor/debug-sink.js';
 import { PreloadedInstrumentation } from '../preload.js';
 import { RateLimit } from '../report/rate-limit.js';
-import { CHANNEL_BLOCK } from '../semconv.js';
-import type { Block } from '../types.js';
+import { describeStartUp } from '../report/start-up-report.js';
+import { CHANNEL_BLOCK, CHANNEL_START_UP } from '../semconv.js';
+import type { Block, StartUpTime } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
 import { whenExiting } from './exit.js';
 import { Interrupt } from './interrupt.js';
@@ -45,6 +46,14 @@ export function startDebug(): void {
     } catch (error) {
       // Thrown here it would become an uncaught exception of the application's.
       say(`failed to print a block: ${error}`);
+    }
+  });
+
+  subscribe(CHANNEL_START_UP, (message) => {
+    try {
+      stderr.write(`${describeStartUp(message as StartUpTime)}\n`);
+    } catch (error) {
+      say(`failed to print the start-up: ${error}`);
     }
   });
 

@@ -12,6 +12,8 @@ export interface SdkResource {
   readonly schemaUrl?: string;
   readonly asyncAttributesPending?: boolean;
   waitForAsyncAttributes?(): Promise<void>;
+  /** Those to come are promises. */
+  getRawAttributes?(): [string, unknown][];
 }
 
 /** Where `@opentelemetry/api-logs` keeps its provider: the logs of the API before 1.10. */

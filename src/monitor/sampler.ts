@@ -31,6 +31,8 @@ export class Sampler {
   /** The iteration that most looks since the last beat have found. */
   private _lookCount = 0;
   private _votes = 0;
+  /** How long the program has blocked while it starts, under no span. */
+  private _startMicros = 0;
 
   private _beatAt = now();
   private _idleTime = idleTime();
@@ -110,7 +112,7 @@ export class Sampler {
       count - this._loopCount <= 1 ? busyMillis : Math.min(lateMillis + this._intervalMillis / 2, busyMillis);
     if (blockMillis * 1000 >= this._thresholdMicros) this._report(blockMillis, time);
     this._beginPeriod(time, idle, count);
-    if (lateMillis < STARTED_MILLIS) this._isStarting = false;
+    if (this._isStarting && lateMillis < STARTED_MILLIS) this._endStart();
   }
 
   /** Begins a new period; what ran in the current one was allowed to block. */
@@ -133,6 +135,16 @@ export class Sampler {
   /** Closes the current period as if the loop had turned: at exit. */
   flush(): void {
     this.beat(Math.max(now() - this._beatAt - this._intervalMillis, 0));
+    if (this._isStarting) this._endStart();
+  }
+
+  get isStarting(): boolean {
+    return this._isStarting;
+  }
+
+  private _endStart(): void {
+    this._isStarting = false;
+    this._listener.onStarted(this._startMicros);
   }
 
   /** `span.end()` was called: whatever is to be written on the span must be written now. */
@@ -167,7 +179,11 @@ export class Sampler {
     this._chargeUntil(endedAt, undefined);
     this._fitTo(blockMillis);
     const busyMicros = Math.round(blockMillis * 1000);
-    if (this._isStarting && this._tallies.every(({ span }) => span === undefined)) return;
+    if (this._isStarting && this._tallies.every(({ span }) => span === undefined)) {
+      this._startMicros += busyMicros;
+      this._listener.onStartUp(this._lookCount, busyMicros);
+      return;
+    }
     const tallies = [...this._tallies];
     const loopCount = this._lookCount;
     this._listener.onBusyIteration({ loopCount, endedAt, busyMicros, startMicros: 0, startTurn: 0, tallies });

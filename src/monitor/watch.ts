@@ -78,6 +78,7 @@ export class LoopWatch {
       const onBeat = (lateMillis: number, dueAfterMillis: number): void => {
         if (this._recorder) this._followManager(this._recorder);
         this._sampler?.beat(lateMillis);
+        if (this._sampler?.isStarting === false) this._watchdog?.noteStarting(false);
         this._watchdog?.beat();
         this._listener.onBeat(lateMillis, dueAfterMillis);
         // A hook of the application may have disabled us meanwhile.
@@ -89,6 +90,8 @@ export class LoopWatch {
       });
       if (this._watchdog) this._watchdog.onAwake = () => context.with(ROOT_CONTEXT, beat.now);
       this._undo.push(() => beat.stop());
+      this._watchdog?.noteStarting(startUp !== undefined);
+      this._watchdog?.start();
     });
   }
 

@@ -44,6 +44,15 @@ export interface RecorderListener extends CatchUpListener {
   /** An iteration is over and was busy for {@link MIN_BUSY_MILLIS} or more. */
   onIteration(busyMillis: number): void;
   onBusyIteration(iteration: BusyIteration): void;
+  /**
+   * An iteration is over in which the program loaded its modules, or did whatever else it does ahead of its first callback,
+   * for {@link MIN_BUSY_MILLIS} or more: no block.
+   *
+   * @param micros time under no span; a span that blocks meanwhile is a block as ever.
+   */
+  onStartUp(loopCount: number, micros: number): void;
+  /** The program has started, or waits for something: its start took so much of the loop's time under no span, so far. */
+  onStarted(micros: number): void;
   /** An iteration that still runs is a block already, and a span that waited for it is about to end. */
   onBlockSoFar(iteration: BusyIteration): void;
   /**
@@ -67,6 +76,9 @@ const TIMER_MILLIS = 2;
 
 /** So many beats in a row that found nothing but themselves, and the loop is at rest. */
 const QUIET_BEATS = 10;
+
+/** So many such beats, and a program that starts has nothing to do for now. */
+const STARTED_BEATS = 3;
 
 /** Kept from load on: fake timers of a test must not hold up ours. */
 const nextTick = process.nextTick;
@@ -157,6 +169,8 @@ export class SliceRecorder {
   private readonly _thresholdMicros: number;
   /** Only as long as the program starts. */
   private _startUp: StartUp | undefined;
+  /** How much of its time was allowed to block. */
+  private _startUpAllowedMicros = 0;
   private _enabled = false;
 
   /** Reads the store of the context manager; replaced by the context tap. */
@@ -397,6 +411,7 @@ export class SliceRecorder {
     }
     this._busyMicros = busyMicros;
     this._allowedMicros += allowedMicros;
+    if (this._startUp !== undefined) this._startUpAllowedMicros += allowedMicros;
   }
 
   private _chargeNow(): void {
@@ -428,6 +443,7 @@ export class SliceRecorder {
     if (!this._enabled) return;
     if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
     this._turn(loopCount());
+    if (this._startUp !== undefined) this._endStartUp();
   }
 
   /** Called in each beat. @returns whether beats may be rare from now on: the loop is at rest, and the worker knows. */
@@ -436,6 +452,7 @@ export class SliceRecorder {
     const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._catchUp.micros === 0;
     this._jobsAtBeat = jobs;
     this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
+    if (this._quietBeats === STARTED_BEATS && this._startUp !== undefined) this._tellStarted();
     if (this._quietBeats < QUIET_BEATS) return false;
     Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
     return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
@@ -457,7 +474,7 @@ export class SliceRecorder {
       this._since = time;
       this._returnedAt = 0;
       this._leaveAll();
-      if (this._startUp?.isOver) this._startUp = undefined;
+      if (this._startUp?.isOver) this._endStartUp();
       if (isBeat) return;
     }
     this._quietBeats = 0;
@@ -503,9 +520,17 @@ export class SliceRecorder {
   private _see(resource: object, startUp: StartUp): void {
     startUp.see(resource);
     const isSameIteration = loopCount() === this._loopCount;
-    if (startUp.isOver && isSameIteration && this.runningMillis() * 1000 < this._thresholdMicros) {
-      this._startUp = undefined;
-    }
+    if (startUp.isOver && isSameIteration && this.runningMillis() * 1000 < this._thresholdMicros) this._endStartUp();
+  }
+
+  private _endStartUp(): void {
+    this._startUp = undefined;
+    this._slots[Slot.Starting] = 0;
+    this._tellStarted();
+  }
+
+  private _tellStarted(): void {
+    this._listener.onStarted(Math.max(this.nobody.totalMicros - this._startUpAllowedMicros, 0));
   }
 
   /** What ticks and promise jobs have in common: no native code can have run since the last one. */
@@ -638,7 +663,7 @@ export class SliceRecorder {
     }
     this._clearIteration();
     this._allowedMicros = 0;
-    if (this._startUp?.isOver) this._startUp = undefined;
+    if (this._startUp?.isOver) this._endStartUp();
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
 
@@ -663,7 +688,11 @@ export class SliceRecorder {
     let busyMicros = this._busyMicros;
     // Loading modules is no block; a span that blocks while the program starts is one.
     const loading = this._startUp !== undefined && this.nobody.iteration === this._iteration;
-    if (loading) busyMicros -= this.nobody.shareMicros;
+    if (loading) {
+      const { shareMicros } = this.nobody;
+      busyMicros -= shareMicros;
+      if (shareMicros >= NOTED_MICROS && shareMicros > busyMicros) this._listener.onStartUp(endedCount, shareMicros);
+    }
     const allMicros = busyMicros + this._allowedMicros;
     if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
     if (busyMicros < this._thresholdMicros) return false;

@@ -14,7 +14,7 @@ import { type BusyIteration, MIN_TOTAL_MICROS } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
 import { ATTR_BLOCKED, CHANNEL_BLOCK } from '../semconv.js';
 import { now, wallClockOffset } from '../system/clock.js';
-import type { Block, CodeLocation, StackFrame } from '../types.js';
+import type { Block, CodeLocation, StackFrame, StartUpTime } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
 import type { LoopMetrics } from './metrics.js';
 import { OpenBlock } from './open-block.js';
@@ -22,6 +22,7 @@ import { RateLimit } from './rate-limit.js';
 import { RunningBlock } from './running-block.js';
 import { blockAttributes, markBlamed, writeTime } from './spans.js';
 import { Stalls } from './stalls.js';
+import { emitStartUp, StartUpReport } from './start-up-report.js';
 
 /** What the reporter writes to; its members are read anew each time, since the SDK hands them over late. */
 export interface Telemetry {
@@ -56,6 +57,9 @@ const MAX_EVIDENCE_MILLIS = 80;
 /** A block waits so long for its stack to be mapped to the sources, then it goes out as it is. Milliseconds. */
 const MAX_MAPPING_MILLIS = 1_000;
 
+/** A start-up that was seen nowhere in the code is only worth a line where it took so long. Milliseconds. */
+const ALWAYS_TOLD_MILLIS = 1_000;
+
 // Kept from load on: fake timers of a test must not hold up a report.
 const startTimer = setTimeout;
 const afterPoll = setImmediate;
@@ -69,11 +73,16 @@ export class Reporter implements LoopListener {
   private readonly _limit: RateLimit;
   private readonly _complained = new Set<string>();
   private _pending: PendingBlock[] = [];
-  /** Blocks whose stacks are being mapped. */
-  private readonly _mapping = new Set<OpenBlock>();
+  /** What is to be done with blocks whose stacks are being mapped. */
+  private readonly _mapping = new Set<() => void>();
   /** The block that still runs, where a span that waited for it has ended already. */
   private _running: RunningBlock | undefined;
   private readonly _seen = new Map<OpenBlock, Seen>();
+  /** How much of the start-up has been told. */
+  private _toldStartUpMicros = 0;
+  private readonly _startUp = new StartUpReport();
+  /** The start of the program, on its way to be reported. */
+  private _started: StartUpTime | undefined;
   private readonly _stalls: Stalls;
   private readonly _delay: DelayMeter;
 
@@ -101,6 +110,20 @@ export class Reporter implements LoopListener {
       this._tell(iteration, running);
       for (const open of running.parts) this._close(open, iteration);
       this._seen.clear();
+    });
+  }
+
+  onStartUp(loopCount: number): void {
+    this._guard('report the start-up', () => this._startUp.addProbes(this.witness?.takeProbes(loopCount) ?? []));
+  }
+
+  onStarted(micros: number): void {
+    const newMicros = micros - this._toldStartUpMicros;
+    if (newMicros < this._config.blockThresholdMillis * 1000) return;
+    this._toldStartUpMicros = micros;
+    this._guard('report the start-up', () => {
+      const time = this._startUp.sum(newMicros);
+      if (time.location !== undefined || time.durationMillis >= ALWAYS_TOLD_MILLIS) this._started = time;
     });
   }
 
@@ -133,6 +156,7 @@ export class Reporter implements LoopListener {
   onBeat(lateMillis: number, dueAfterMillis: number): void {
     this._guard('record the delay', () => this._delay.beat(lateMillis, dueAfterMillis, this.watch?.recorder));
     this._markStalled();
+    this._deliverStartUp();
     this._deliver(({ evidence, notedAt }) => evidence.isComplete() || now() - notedAt > MAX_EVIDENCE_MILLIS);
     this._evidence.beat();
   }
@@ -143,8 +167,9 @@ export class Reporter implements LoopListener {
 
   onExit(): void {
     this._markStalled();
+    this._deliverStartUp();
     this._deliver(() => true);
-    for (const open of this._mapping) this._emit(open);
+    for (const emit of this._mapping) emit();
     this._mapping.clear();
   }
 
@@ -201,27 +226,41 @@ export class Reporter implements LoopListener {
       const evidence = late.get();
       const { cpuMillis, gcMillis } = evidence;
       open.block = { ...open.block, cause: causeOf(evidence), cpuMillis, gcMillis };
-      const { location } = open.block;
-      if (location && this.witness?.mapsSources) this._mapAndEmit(open, location, this.witness);
-      else this._emit(open);
+      this._whenMapped(open.block.location, (location) => {
+        open.block = { ...open.block, location };
+        this._guard('report a block', () => this._report(open));
+      });
     }
   }
 
-  private _mapAndEmit(open: OpenBlock, location: CodeLocation, witness: Witness): void {
-    const emit = (stack: readonly StackFrame[]): void => {
-      const frame = stack[0] ?? location.frame;
-      open.block = { ...open.block, location: { ...location, frame, stack } };
-      if (this._mapping.delete(open)) this._emit(open);
-    };
-    this._mapping.add(open);
-    const giveUp = (): void => emit(location.stack);
-    // Behind another long block the timer runs ahead of an answer that has been there for long, which the poll brings.
-    startTimer(() => afterPoll(giveUp).unref(), MAX_MAPPING_MILLIS).unref();
-    witness.mapToSources(location.stack, emit);
+  private _deliverStartUp(): void {
+    const time = this._started;
+    if (time === undefined) return;
+    this._started = undefined;
+    const endTimeMillis = Date.now();
+    this._whenMapped(time.location, (location) => {
+      this._guard('report the start-up', () =>
+        emitStartUp({ ...time, location }, this._telemetry.logger, this._diag, endTimeMillis),
+      );
+    });
   }
 
-  private _emit(open: OpenBlock): void {
-    this._guard('report a block', () => this._report(open));
+  /** Calls `emit` with `location` in its source, or as it is where nobody finds that in time. */
+  private _whenMapped(location: CodeLocation | undefined, emit: (location: CodeLocation | undefined) => void): void {
+    const { witness } = this;
+    if (!location || !witness?.mapsSources) {
+      emit(location);
+      return;
+    }
+    const giveUp = (): void => {
+      if (this._mapping.delete(giveUp)) emit(location);
+    };
+    this._mapping.add(giveUp);
+    // Behind another long block the timer runs ahead of an answer that has been there for long, which the poll brings.
+    startTimer(() => afterPoll(giveUp).unref(), MAX_MAPPING_MILLIS).unref();
+    witness.mapToSources(location.stack, (stack: readonly StackFrame[]) => {
+      if (this._mapping.delete(giveUp)) emit({ ...location, frame: stack[0] ?? location.frame, stack });
+    });
   }
 
   private _report(open: OpenBlock): void {

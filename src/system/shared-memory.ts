@@ -25,6 +25,8 @@ export const Slot = {
   JobsAsked: 7,
   /** Main → worker: counts messages as they are sent, and wakes it to read them. */
   Messages: 8,
+  /** Main → worker: 1 = the program still starts. */
+  Starting: 9,
 } as const;
 
 /** What {@link Slot.Resting} says. Beats become rare only once the worker knows, or it would take them for late. */

@@ -29,9 +29,17 @@ export interface WorkerData {
   readonly resolveFrom: readonly string[];
 }
 
+/** A resource as it can be sent. */
+export interface PlainResource {
+  readonly attributes: Record<string, unknown>;
+  readonly schemaUrl?: string | undefined;
+}
+
 /** Main → worker. */
 export type ToWorker =
-  | { readonly type: 'resource'; readonly attributes: Record<string, unknown>; readonly schemaUrl?: string | undefined }
+  /** The variables of the environment that start with `OTEL_`, now that the program is up. */
+  | { readonly type: 'environment'; readonly variables: Readonly<Record<string, string>> }
+  | ({ readonly type: 'resource' } & PlainResource)
   /** Those that leave the process. Until it is told, none. */
   | { readonly type: 'signals'; readonly signals: readonly Signal[] }
   | { readonly type: 'map'; readonly id: number; readonly frames: readonly StackFrame[] };
@@ -55,6 +63,8 @@ export interface Sight {
   readonly span?: { readonly traceId: string; readonly spanId: string; readonly name: string } | undefined;
   readonly frames: readonly StackFrame[];
   readonly accuracy: 'during' | 'after';
+  /** What there is of an SDK, as long as no beat has come and hence no message. */
+  readonly sdk?: { readonly signals: readonly Signal[]; readonly resource?: PlainResource | undefined } | undefined;
 }
 
 /** The function that the main thread leaves on its global for the watchdog, under `Symbol.for` of this. */

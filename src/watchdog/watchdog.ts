@@ -14,6 +14,7 @@ import { mapByLoader } from './map-frame.js';
 import {
   type FromWorker,
   LOOK_KEY,
+  type PlainResource,
   SAMPLE_INTERVAL_MILLIS,
   type Sight,
   type Signal,
@@ -55,12 +56,17 @@ export class Watchdog {
   onProbe: ((probe: Probe, at: number) => void) | undefined;
   /** The worker asks for a beat, because the loop is no longer at rest. */
   onAwake: () => void = () => {};
-  /** Nothing else tells whose time it is: look early and often. Takes effect when the first beat starts the worker. */
+  /** Nothing else tells whose time it is: look early and often. To be said ahead of {@link start}. */
   isSampling = false;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
   private readonly _mapsSources = process.sourceMapsEnabled === true;
   private _worker: Worker | undefined;
-  private _started = false;
+  /** Whether a beat came: the program is up, and so is whoever listens to `diag`. */
+  private _isUp = false;
+  /** What is to be said once it is. */
+  private _untold: unknown[][] = [];
+  /** What the worker was told of the environment. */
+  private _toldEnvironment = '';
   private _stopped = false;
   private _restarts = 0;
   private _restartTimer: NodeJS.Timeout | undefined;
@@ -85,19 +91,44 @@ export class Watchdog {
     this._destination = new Destination(_config.hangReportUrl !== undefined, process.env, _sdk);
   }
 
-  /** The loop has turned in time, or turns again. Starts the worker the first time, when the program is up. */
-  beat(): void {
-    this.memory.fields[Field.BeatAt] = now();
-    this.learnSdk();
-    if (!this._started) {
-      this._started = true;
-      try {
-        this._start();
-      } catch (error) {
-        this._diag.warn('the watchdog could not be started; blocks are reported without stacks, hangs are not', error);
-      }
+  /**
+   * Starts the worker: at once, because the first turn of the loop may be the longest of all, and is over before the first
+   * beat. The thread comes up beside this one, which spends 2 ms on it.
+   */
+  start(): void {
+    this._beat();
+    try {
+      this._start();
+    } catch (error) {
+      this._warn('the watchdog could not be started; blocks are reported without stacks, hangs are not', error);
     }
-    if (this._worker) this.memory.slots[Slot.Debugged] = this._inspector?.url() === undefined ? 0 : 1;
+  }
+
+  /** Whether the program still starts; the recorder says itself when that is over. */
+  noteStarting(isStarting: boolean): void {
+    this.memory.slots[Slot.Starting] = isStarting ? 1 : 0;
+  }
+
+  /** The loop has turned in time, or turns again. */
+  beat(): void {
+    this._beat();
+    this.learnSdk();
+    if (this._isUp) return;
+    this._isUp = true;
+    for (const [message, ...details] of this._untold) this._diag.warn(message as string, ...details);
+    this._untold = [];
+    // What was read from a file in between (dotenv) counts.
+    if (this._worker) this._sendEnvironment();
+  }
+
+  private _beat(): void {
+    this.memory.fields[Field.BeatAt] = now();
+    this.memory.slots[Slot.Debugged] = this._inspector?.url() === undefined ? 0 : 1;
+  }
+
+  private _warn(...words: unknown[]): void {
+    if (this._isUp) this._diag.warn(words[0] as string, ...words.slice(1));
+    else this._untold.push(words);
   }
 
   /** What follows may block: it is neither looked at nor reported as a hang, until {@link resume}. Can be nested. */
@@ -153,6 +184,18 @@ export class Watchdog {
     if (this._resource !== undefined) this._sendResource();
   }
 
+  /** In the first turn of the loop, before any beat: reads only, and tells it with the answer to a look. */
+  private _sdkSoFar(): Sight['sdk'] {
+    try {
+      const provider = this._sdk.tracerProvider;
+      const resource = this._resource ?? (provider && resourceOf(provider));
+      return { signals: this._destination.signals(), resource: resource && plainResource(resource) };
+    } catch {
+      // See learnSdk.
+      return undefined;
+    }
+  }
+
   /** Whether stacks are still to be mapped to their sources before they are reported. */
   get mapsSources(): boolean {
     return this._mapsSources && this._worker !== undefined;
@@ -185,11 +228,11 @@ export class Watchdog {
   private _start(): void {
     const reason = whyNotWatch();
     if (reason !== undefined) {
-      this._diag.warn(`the watchdog stands aside: ${reason}; blocks are reported without stacks, hangs are not`);
+      this._warn(`the watchdog stands aside: ${reason}; blocks are reported without stacks, hangs are not`);
       return;
     }
     const blindness = whyNotLook();
-    if (blindness !== undefined) this._diag.warn(`no stacks: ${blindness}`);
+    if (blindness !== undefined) this._warn(`no stacks: ${blindness}`);
     else Object.defineProperty(globals, LOOK, { value: this._look, configurable: true, writable: true });
     this._spawn(blindness === undefined);
   }
@@ -208,11 +251,13 @@ export class Watchdog {
       hangAction,
       resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
     };
+    const environment = this._environment();
+    this._toldEnvironment = JSON.stringify(telemetryVariables(environment));
     // Without the application's --import, --require and NODE_OPTIONS, which would start a second SDK in there.
     const worker = new Worker(WORKER_SOURCE, {
       eval: true,
       execArgv: [],
-      env: this._environment(),
+      env: environment,
       name: 'event-loop-watchdog',
       workerData,
     });
@@ -265,7 +310,7 @@ export class Watchdog {
 
   private _receive(message: FromWorker): void {
     if (message.type === 'blind') {
-      this._diag.warn(`no stacks: ${message.reason}`);
+      this._warn(`no stacks: ${message.reason}`);
     } else if (message.type === 'awake') {
       this.onAwake();
     } else {
@@ -282,14 +327,16 @@ export class Watchdog {
     Atomics.notify(this.memory.slots, Slot.Messages);
   }
 
+  private _sendEnvironment(): void {
+    const variables = telemetryVariables(this._environment());
+    if (JSON.stringify(variables) !== this._toldEnvironment) this._send({ type: 'environment', variables });
+  }
+
   private _sendResource(): void {
     const resource = this._resource;
     if (resource === undefined) return;
-    const send = (): void => {
-      const attributes = Object.entries(resource.attributes ?? {}).filter(([, value]) => isPlain(value));
-      this._send({ type: 'resource', attributes: Object.fromEntries(attributes), schemaUrl: resource.schemaUrl });
-    };
-    // Read sooner, they cost a line of the SDK's.
+    const send = (): void => this._send({ type: 'resource', ...plainResource(resource) });
+    // Not all is known sooner.
     if (resource.asyncAttributesPending) resource.waitForAsyncAttributes?.().then(send, send);
     else send();
   }
@@ -325,11 +372,29 @@ export class Watchdog {
         this.onProbe?.(probe, time);
       }
     }
-    return { span: activeSpan(), frames: stack, accuracy };
+    return { span: activeSpan(), frames: stack, accuracy, sdk: this._isUp ? undefined : this._sdkSoFar() };
   }
 }
 
+/** What is standard in there, and read for a hang report. */
+function telemetryVariables(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const entries = Object.entries(environment).filter(([name]) => name.startsWith('OTEL_'));
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
 const NO_STACK = { frames: [], justEntered: false } as const;
+
+/** What is known of it by now. */
+function plainResource(resource: SdkResource): PlainResource {
+  // To ask for `attributes` while some are still to come costs a line of the SDK's.
+  const all = resource.asyncAttributesPending
+    ? (resource.getRawAttributes?.() ?? [])
+    : Object.entries(resource.attributes ?? {});
+  return {
+    attributes: Object.fromEntries(all.filter(([, value]) => isPlain(value))),
+    schemaUrl: resource.schemaUrl,
+  };
+}
 
 function isPlain(value: unknown): boolean {
   return Array.isArray(value) ? value.every(isPlain) : /^(?:string|number|boolean)$/.test(typeof value);

@@ -35,6 +35,8 @@ let ended: [name: string, millis: number][];
 const listener = {
   onIteration() {},
   onBusyIteration: (iteration: BusyIteration) => iterations.push(iteration),
+  onStartUp() {},
+  onStarted() {},
   onBlockSoFar() {},
   onSpanEnding: ({ shareMicros }: { shareMicros: number }, span: Span) =>
     ended.push([nameOf(span), shareMicros / 1000]),

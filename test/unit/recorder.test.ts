@@ -7,6 +7,8 @@ import type { Tally } from '../../src/recorder/span-time.js';
 const listener = {
   onIteration() {},
   onBusyIteration(_iteration: BusyIteration) {},
+  onStartUp() {},
+  onStarted() {},
   onBlockSoFar() {},
   onSpanEnding() {},
   onRanBehind() {},

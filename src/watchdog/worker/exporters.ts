@@ -66,6 +66,11 @@ const DEPENDENTS = ['@opentelemetry/sdk-node', '@opentelemetry/auto-instrumentat
 
 const exporters = new Map<Signal, Exporter | undefined>();
 
+/** They read their environment once: from now on others do, which read it anew. */
+export function forgetExporters(): void {
+  exporters.clear();
+}
+
 /** The two parts of a report. */
 export interface Items {
   readonly traces: ExportedSpan;

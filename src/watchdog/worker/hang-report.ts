@@ -7,7 +7,7 @@ import { toSeconds } from '../../system/seconds.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import type { Sight, Signal } from '../messages.js';
-import { type Attributes, type ExportedLog, type ExportedSpan, send } from './exporters.js';
+import { type Attributes, type ExportedLog, type ExportedSpan, forgetExporters, send } from './exporters.js';
 import { mapFrames } from './source-maps.js';
 
 const SEVERITY_ERROR = 17;
@@ -22,6 +22,8 @@ export interface Hang {
   readonly sight: Sight | undefined;
   /** The span that runs, as the main thread last published it. */
   readonly running: PublishedSpan | undefined;
+  /** Whether the program still starts. */
+  readonly isStarting: boolean;
 }
 
 export interface Resource {
@@ -31,8 +33,9 @@ export interface Resource {
 
 /** Speaks in place of the thread that cannot: over OTLP, and on stderr for those without a collector. */
 export class HangReporter {
-  /** The application's own; until it has told, what the environment says. */
-  resource: Resource = { attributes: resourceFromEnvironment() };
+  /** The application's own, once it has told. */
+  resource: Resource | undefined;
+  private _defaultResource: Resource = { attributes: resourceFromEnvironment() };
   /** What leaves the process; the line on stderr always does. */
   signals: readonly Signal[] = [];
 
@@ -46,7 +49,7 @@ export class HangReporter {
     const location = frame && stack && hang.sight ? { frame, stack, accuracy: hang.sight.accuracy } : undefined;
     const endedAt = Date.now();
     const state = mainThreadState();
-    const body = describeHang(endedAt - hang.startedAt, span, frame && describeFrame(frame), state);
+    const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span, frame && describeFrame(frame), state);
     writeLine(body, span);
 
     const hangSpanId = randomBytes(8).toString('hex');
@@ -90,8 +93,20 @@ export class HangReporter {
     await send({ traces: hangSpan, logs: hangLog }, this.signals, this._resolveFrom);
   }
 
+  /** In the first turn of the loop no message comes. */
+  learn({ signals, resource }: NonNullable<Sight['sdk']>): void {
+    this.signals = signals;
+    this.resource ??= resource;
+  }
+
+  /** It is another one than before. */
+  readEnvironment(): void {
+    this._defaultResource = { attributes: resourceFromEnvironment() };
+    forgetExporters();
+  }
+
   private _resourceForExport(): ExportedSpan['resource'] {
-    const { attributes, schemaUrl } = this.resource;
+    const { attributes, schemaUrl } = this.resource ?? this._defaultResource;
     return { attributes, schemaUrl, asyncAttributesPending: false, getRawAttributes: () => Object.entries(attributes) };
   }
 }
@@ -100,13 +115,15 @@ const SCOPE = { name: PACKAGE_NAME, version: PACKAGE_VERSION };
 
 function describeHang(
   millis: number,
+  isStarting: boolean,
   span: PublishedSpan | undefined,
   place: string | undefined,
   state: string | undefined,
 ): string {
   const who = span ? ` by "${span.name}"` : '';
   const where = place ? ` in ${place}` : state ? ` in native code, ${state}` : '';
-  return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${who}${where}`;
+  const when = isStarting ? ' at start-up' : '';
+  return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;
 }
 
 /** Straight to the descriptor: a worker's `process.stderr` passes through the thread that is stuck. */

@@ -184,12 +184,23 @@ export class Lookout {
       this._lastLookAt = time;
       this._look(MAX_REPEATS);
     }
-    if (this._data.hangThresholdMillis > 0 && this._silentMillis >= this._nextReportMillis) this._reportHang(time);
+    if (this._data.hangThresholdMillis > 0 && this._hungMillis() >= this._nextReportMillis) this._reportHang(time);
+  }
+
+  /** On a machine that has no core for it, to load modules takes far longer than it does; that is no hang. */
+  private _hungMillis(): number {
+    const queuedMillis = this._isStarting() ? this._mainQueuedMillis() - this._queuedMillis : 0;
+    return this._silentMillis - queuedMillis;
+  }
+
+  private _isStarting(): boolean {
+    return Atomics.load(this._memory.slots, Slot.Starting) === 1;
   }
 
   private _look(repeats: number): void {
     const beatAt = this._beatAt;
     this._inspector.look((sight) => {
+      if (sight.sdk) this._reporter.learn(sight.sdk);
       if (beatAt !== this._memory.fields[Field.BeatAt]) return;
       this._lastSight = sight;
       if (sight.frames.length === 0 && repeats > 0) setTimeout(() => this._look(repeats - 1), 1);
@@ -197,17 +208,20 @@ export class Lookout {
   }
 
   private _reportHang(time: number): void {
+    const isStarting = this._isStarting();
     this._nextReportMillis += Math.min(this._silentMillis, MAX_REPORT_INTERVAL_MILLIS);
     const report = this._reporter.report({
       startedAt: Date.now() - (time - this._beatAt),
       // Stuck in native code it cannot answer a look, and what an earlier one saw is over.
       sight: this._inspector.waitsFor(time) > STUCK_MILLIS ? undefined : this._lastSight,
       running: this._memory.runningSpan(),
+      isStarting,
     });
     // An unhandled rejection in this thread, while a look is under way, has been seen to abort the whole process.
     const next = (): void => {
       this._reports--;
-      if (this._data.hangAction === 'abort') abort();
+      // To start anew what takes long to start would be to start for ever.
+      if (this._data.hangAction === 'abort' && !isStarting) abort();
     };
     this._reports++;
     report.then(next, next);

@@ -24,6 +24,10 @@ parentPort?.on('message', (message: ToWorker) => {
     reporter.resource = message;
   } else if (message.type === 'signals') {
     reporter.signals = message.signals;
+  } else if (message.type === 'environment') {
+    for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+    Object.assign(process.env, message.variables);
+    reporter.readEnvironment();
   } else {
     const { id, frames } = message;
     tell({ type: 'mapped', id, frames: mapFrames(frames), withoutMap: filesWithoutMap(frames) });

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { channel } from 'node:diagnostics_channel';
+import { type Attributes, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
+import { locate, type Probe } from '../block/location.js';
+import * as semconv from '../semconv.js';
+import type { CodeLocation, StartUpTime } from '../types.js';
+import { codeAttributes, describeFrame } from './code.js';
+import type { EventLogger } from './logs.js';
+
+/** `SeverityNumber.INFO` of the logs data model. */
+const SEVERITY_INFO = 9;
+
+const startUpChannel = channel(semconv.CHANNEL_START_UP);
+
+/**
+ * What the start of the program took, gathered piece by piece: it is no block, because nobody could have waited for it,
+ * but a person who waits for the program wants to know.
+ */
+export class StartUpReport {
+  private readonly _probes: Probe[] = [];
+
+  addProbes(probes: readonly Probe[]): void {
+    this._probes.push(...probes);
+  }
+
+  /** What is known by now; no place where less than half of the time was seen. */
+  sum(micros: number): StartUpTime {
+    const durationMillis = micros / 1000;
+    const seenMillis = this._probes.reduce((sum, { weight }) => sum + weight, 0);
+    const location = seenMillis >= durationMillis / 2 ? locate(this._probes) : undefined;
+    this._probes.length = 0;
+    return { durationMillis, location };
+  }
+}
+
+/** As a log event, on the diagnostics channel and, for who has neither, as a line of `diag`. */
+export function emitStartUp(time: StartUpTime, logger: EventLogger, diag: DiagLogger, endTimeMillis: number): void {
+  const body = describeStartUp(time);
+  const attributes: Attributes = {
+    [semconv.ATTR_START_UP_DURATION]: time.durationMillis / 1000,
+    ...(time.location && codeAttributes(time.location)),
+  };
+  if (startUpChannel.hasSubscribers) startUpChannel.publish(time);
+  diag.info(body);
+  logger.emit({
+    eventName: semconv.EVENT_START_UP,
+    severityNumber: SEVERITY_INFO,
+    severityText: 'INFO',
+    timestamp: endTimeMillis,
+    body,
+    attributes,
+    context: ROOT_CONTEXT,
+  });
+}
+
+/** `start-up took 4.0 s, most of it in buildIndex (app.cjs:3:1); not counted` */
+export function describeStartUp({ durationMillis, location }: StartUpTime): string {
+  return `start-up took ${(durationMillis / 1000).toFixed(1)} s${whereText(location)}; not counted`;
+}
+
+function whereText(location: CodeLocation | undefined): string {
+  return location ? `, most of it in ${describeFrame(location.frame)}` : '';
+}
