@@ -9,7 +9,7 @@ import { loopCount, now } from '../system/clock.js';
 import { Field, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import type { StackFrame } from '../types.js';
 import { Destination } from './destination.js';
-import { fromUserCode, ownFile, readStack } from './look.js';
+import { fromUserCode, hasRoom, ownFile, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
 import {
   type FromWorker,
@@ -216,7 +216,7 @@ export class Watchdog {
     Atomics.store(this.memory.slots, Slot.Resting, Rest.Over);
     Atomics.notify(this.memory.slots, Slot.Resting);
     clearTimeout(this._restartTimer);
-    if (globals[LOOK] === this._look) Reflect.deleteProperty(globals, LOOK);
+    if (globals[LOOK] === this._look) globals[LOOK] = undefined;
     // With a session open, Node.js prints "Waiting for the debugger to disconnect..." and does wait.
     if (isExit) Atomics.wait(this.memory.slots, Slot.SessionOpen, 1, MAX_EXIT_WAIT_MILLIS);
     this._worker?.removeAllListeners();
@@ -344,6 +344,7 @@ export class Watchdog {
   /** Runs inside the blocked code. */
   private readonly _look = (): string => {
     try {
+      if (!hasRoom()) return '';
       const { slots, fields } = this.memory;
       const askedAt = fields[Field.AskedAt] as number;
       const jobs = (slots[Slot.Jobs] as number) - (slots[Slot.JobsAsked] as number);

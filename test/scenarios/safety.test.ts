@@ -103,3 +103,13 @@ it('reaches the application with no error of a look near the end of the stack', 
   expect(result.output.overflows).toBeGreaterThan(0);
   expect(result.blamedNames).toEqual(['blocks']);
 });
+
+it('looks again once the stack has room for it', async () => {
+  const result = await run('with a full stack', { nodeArgs: ['--no-opt', '--no-maglev', '--no-sparkplug'] });
+  const { inDepth, diagLines } = result.output;
+  expect(inDepth).toBeGreaterThanOrEqual(5);
+  expect(result.blamedNames).toEqual(['deep', 'blocks']);
+  const blockSpan = result.blockSpans.find(({ parentSpanId }) => parentSpanId === result.span('blocks').spanId);
+  expect(blockSpan?.attributes['code.function.name']).toBe('block');
+  expect(diagLines).toEqual([]);
+});

@@ -5,9 +5,12 @@ import { LOOK_KEY, type Sight } from '../messages.js';
 /** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */
 const MAX_FAILURES = 3;
 
-/** Always the same: V8 keeps whatever it has compiled for a while. */
+/**
+ * Always the same: V8 keeps whatever it has compiled for a while. An error is caught where it is thrown: to describe it,
+ * the inspector would format its stack, with what the application may have put on `Error.prepareStackTrace`.
+ */
 const EVALUATE_LOOK = {
-  expression: `globalThis[Symbol.for(${JSON.stringify(LOOK_KEY)})]?.()`,
+  expression: `try { globalThis[Symbol.for(${JSON.stringify(LOOK_KEY)})]?.() } catch { '' }`,
   returnByValue: true,
   silent: true,
 };
@@ -19,7 +22,7 @@ interface Session {
 }
 
 interface Answer {
-  readonly result?: { readonly value?: unknown };
+  readonly result?: { readonly value?: unknown; readonly className?: string };
 }
 
 /** Looks at the main thread: connects, asks, leaves. A session that stays is seen at exit, and costs. */
@@ -71,9 +74,15 @@ export class Inspector {
         try {
           if (this._session !== session) return;
           this.leave();
-          const text = answer?.result?.value;
-          if (error || typeof text !== 'string') this._fail(error?.message ?? 'the main thread has no answer');
-          else if (text !== '') onSight(JSON.parse(text));
+          const { value: text, className } = answer?.result ?? {};
+          // The stack is full: that says nothing about the next look.
+          if (className === 'RangeError') return;
+          if (error || typeof text !== 'string') {
+            this._fail(error?.message ?? 'the main thread has no answer');
+            return;
+          }
+          this._failures = 0;
+          if (text !== '') onSight(JSON.parse(text));
         } catch (failure) {
           this._fail(String(failure));
         }
