@@ -65,6 +65,7 @@ it('names no span where the export of the SDK hangs, whichever span is active', 
 
 describe.each([
   ['an endless loop', 'loop', 'endlessLoop', 'running'],
+  ['a loop of commands', 'commands', 'commandAfterCommand', 'sleeping'],
   ['execSync of a command that does not end', 'execSync', undefined, 'sleeping'],
   ['a read of a FIFO that nobody writes to', 'fifo', undefined, 'sleeping'],
 ])('%s', (_, kind, functionName, state) => {

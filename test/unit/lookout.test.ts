@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Field, Rest, SharedMemory, Slot } from '../../src/system/shared-memory.js';
-import type { FromWorker, WorkerData } from '../../src/watchdog/messages.js';
+import type { FromWorker, Sight, WorkerData } from '../../src/watchdog/messages.js';
 import type { HangReporter } from '../../src/watchdog/worker/hang-report.js';
 import type { Inspector } from '../../src/watchdog/worker/inspector.js';
 import { Lookout } from '../../src/watchdog/worker/lookout.js';
@@ -11,15 +11,15 @@ const STOPPED = 200;
 const DATA = { firstLookMillis: 25, lookIntervalMillis: 10, mayLook: true, hangThresholdMillis: 0 } as WorkerData;
 
 /** One that watches, with nothing else around it. */
-function startLookout(tell: (message: FromWorker) => void = () => {}): void {
-  const inspector = { look, leave() {}, isLooking: false } as unknown as Inspector;
+function startLookout(tell: (message: FromWorker) => void = () => {}, data = DATA): void {
+  const inspector = { look, leave() {}, isLooking: false, waitsFor: () => waits } as unknown as Inspector;
   new Lookout(
-    DATA,
+    data,
     memory,
     () => time,
     () => queued,
     inspector,
-    {} as HangReporter,
+    { prepare, report } as unknown as HangReporter,
     tell,
   ).start();
 }
@@ -29,7 +29,11 @@ let time = 0;
 /** For how long the main thread had no core. */
 let queued = 0;
 let memory: SharedMemory;
+/** For how long the look that is under way has had no answer. */
+let waits = 0;
 const look = vi.fn();
+const prepare = vi.fn();
+const report = vi.fn();
 const advance = (millis: number): void => {
   for (let i = 0; i < millis; i++) {
     time++;
@@ -46,7 +50,10 @@ beforeEach(() => {
   time = 0;
   queued = 0;
   memory = new SharedMemory();
+  waits = 0;
   look.mockReset();
+  prepare.mockReset();
+  report.mockReset().mockResolvedValue(undefined);
   onRest = () => 'timed-out';
   // As if there was always a message: its event loop gets every turn.
   onDoze = () => 'not-equal';
@@ -76,6 +83,96 @@ describe('what it tells of its own lateness', () => {
     expect(memory.fields[Field.WorkerLateMillis]).toBeGreaterThanOrEqual(STOPPED - 10);
     expect(memory.fields[Field.WorkerLateMillis]).toBeLessThanOrEqual(STOPPED);
     expect(memory.fields[Field.WorkerWokeAt]).toBeGreaterThan(STOPPED + 30);
+  });
+});
+
+describe('a hang', () => {
+  const HANG = 1_000;
+  const start = () => startLookout(undefined, { ...DATA, hangThresholdMillis: HANG });
+  const running = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), name: 'GET' };
+  const frame = { functionName: 'endless', filePath: '/app.js', lineNumber: 1, columnNumber: 1, text: 'endless' };
+  const sight = { span: running, frames: [frame], accuracy: 'after' } as const;
+  /** Each look is answered after so long; behind the last of them, none is. */
+  const answerAfter = (...answers: readonly (readonly [number, Sight])[]): void => {
+    const left = [...answers];
+    let askedAt: number | undefined;
+    setInterval(() => {
+      waits = askedAt === undefined ? 0 : time - askedAt;
+    }, 1);
+    look.mockImplementation((onSight: (sight: Sight) => void) => {
+      if (askedAt !== undefined) return;
+      askedAt = time;
+      const [millis, answer] = left.shift() ?? [];
+      if (millis === undefined || answer === undefined) return;
+      setTimeout(() => {
+        askedAt = undefined;
+        onSight(answer);
+      }, millis);
+    });
+  };
+  beforeEach(() => {
+    memory.fields[Field.Running] = memory.publish(running.traceId, running.spanId, running.name);
+  });
+
+  it('is prepared for at half its time, ahead of the first report', () => {
+    start();
+    advance(HANG / 2 - 3);
+    expect(prepare).not.toHaveBeenCalled();
+    advance(13);
+    expect(prepare).toHaveBeenCalled();
+    expect(report).not.toHaveBeenCalled();
+    advance(HANG / 2);
+    expect(report).toHaveBeenCalledTimes(1);
+  });
+
+  it('is not prepared for where none is reported, nor in a loop that turns', () => {
+    startLookout();
+    advance(5_000);
+    memory.fields[Field.BeatAt] = time;
+    start();
+    for (let i = 0; i < 20; i++) {
+      advance(HANG / 2 - 10);
+      memory.fields[Field.BeatAt] = time;
+    }
+    expect(prepare).not.toHaveBeenCalled();
+  });
+
+  it('is no shorter for the time that the preparation takes, which is no lateness', () => {
+    prepare.mockImplementationOnce(() => {
+      time += 300;
+      return true;
+    });
+    start();
+    advance(HANG - 300 + 10);
+    expect(report).toHaveBeenCalledTimes(1);
+    expect(memory.fields[Field.WorkerLateMillis]).toBeLessThan(10);
+  });
+
+  it('has the stack that was seen between two native calls of a loop of them', () => {
+    answerAfter([300, sight], [350, sight]);
+    start();
+    advance(HANG + 10);
+    expect(waits).toBeGreaterThan(200);
+    expect(report.mock.calls.map(([hang]) => hang.sight)).toEqual([sight]);
+  });
+
+  it('keeps that stack where the next look lands between two callbacks', () => {
+    look.mockImplementationOnce((onSight) => onSight(sight));
+    look.mockImplementation((onSight) => onSight({ ...sight, frames: [] }));
+    start();
+    advance(HANG + 10);
+    expect(report.mock.calls.map(([hang]) => hang.sight)).toEqual([sight]);
+  });
+
+  it.each<[string, readonly (readonly [number, Sight])[]]>([
+    ['what was seen ahead of a native call', [[0, sight]]],
+    ['what was seen of another span', [[300, { ...sight, span: { ...running, spanId: 'c'.repeat(16) } }]]],
+  ])('has no stack in an endless native call, not %s', (_, answers) => {
+    answerAfter(...answers);
+    start();
+    advance(HANG + 10);
+    expect(report.mock.calls.map(([hang]) => hang.sight)).toEqual([undefined]);
+    expect(report.mock.calls[0]?.[0].running).toEqual(running);
   });
 });
 

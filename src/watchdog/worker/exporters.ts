@@ -77,9 +77,16 @@ export interface Items {
   readonly logs: ExportedLog;
 }
 
+/** Loads the exporter of one of `signals`, where one is still to be loaded, and returns whether it was. */
+export function prepare(signals: readonly Signal[], resolveFrom: readonly string[]): boolean {
+  const signal = signals.find((signal) => !exporters.has(signal));
+  if (signal !== undefined) exporterOf(signal, resolveFrom);
+  return signal !== undefined;
+}
+
 /**
- * Sends what goes out through the application's own OTLP exporters, which read the standard environment variables. They are
- * loaded here at the first hang only. Never rejects.
+ * Sends what goes out through the application's own OTLP exporters, which read the standard environment variables. They
+ * are loaded here, ahead of the first hang by {@link prepare}. Never rejects.
  */
 export async function send(items: Items, signals: readonly Signal[], resolveFrom: readonly string[]): Promise<void> {
   await Promise.all(signals.map((signal) => sendOne(signal, items[signal], resolveFrom)));
@@ -91,14 +98,18 @@ async function sendOne(
   resolveFrom: readonly string[],
 ): Promise<void> {
   try {
-    if (!exporters.has(signal)) exporters.set(signal, loadExporter(signal, resolveFrom));
-    const exporter = exporters.get(signal);
+    const exporter = exporterOf(signal, resolveFrom);
     await withinTime(
       exporter ? new Promise((resolve) => exporter.export([item], resolve)) : postJson(signal, item, MAX_EXPORT_MILLIS),
     );
   } catch {
     // Nobody can be told: the line on stderr is out already.
   }
+}
+
+function exporterOf(signal: Signal, resolveFrom: readonly string[]): Exporter | undefined {
+  if (!exporters.has(signal)) exporters.set(signal, loadExporter(signal, resolveFrom));
+  return exporters.get(signal);
 }
 
 function loadExporter(signal: Signal, resolveFrom: readonly string[]): Exporter | undefined {

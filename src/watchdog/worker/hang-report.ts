@@ -7,7 +7,7 @@ import { toSeconds } from '../../system/seconds.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import type { Sight, Signal } from '../messages.js';
-import { type Attributes, type ExportedLog, type ExportedSpan, forgetExporters, send } from './exporters.js';
+import { type Attributes, type ExportedLog, type ExportedSpan, forgetExporters, prepare, send } from './exporters.js';
 import { mapFrames } from './source-maps.js';
 
 const SEVERITY_ERROR = 17;
@@ -40,6 +40,11 @@ export class HangReporter {
   signals: readonly Signal[] = [];
 
   constructor(private readonly _resolveFrom: readonly string[]) {}
+
+  /** Loads one of the exporters that a report takes. Returns whether there was one to load. */
+  prepare(): boolean {
+    return prepare(this.signals, this._resolveFrom);
+  }
 
   /** Never rejects. Resolved once the report has left, or could not within its time. */
   async report(hang: Hang): Promise<void> {
