@@ -2,7 +2,22 @@
 // What the matrix and the package checks share: other versions of Node.js, the packed package, and applications that
 // have it installed beside one of the two lines of OpenTelemetry.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 
@@ -101,22 +116,83 @@ export function pack(folder) {
   return { tarball: join(folder, filename), files: files.map((file) => file.path) };
 }
 
+/** What fixtures and compilers need beside a line of OpenTelemetry: asked for by all, so that it is installed once. */
+export function lineDependencies() {
+  const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+  return Object.fromEntries(['@types/node', 'express', 'signal-exit'].map((name) => [name, devDependencies[name]]));
+}
+
 /**
  * An application in `folder` with the packed package and a line of OpenTelemetry, installed with `node`; `manifest` joins
- * its package.json. Any conflict of peers fails, unless it `mayConflict`. Returns what npm printed.
+ * its package.json. Any conflict of peers fails, unless it `mayConflict`. Returns what npm printed when it was installed.
+ *
+ * What goes with the package is installed once for all who ask for the same, and linked from there; the package itself is
+ * what is in `tarball` now.
  */
 export function installApp(folder, line, tarball, node, { dependencies, mayConflict = false, ...manifest } = {}) {
+  const own = { ...manifest, dependencies: { ...OTEL_LINES[line].dependencies, ...dependencies } };
+  const installed = installedOnce(own, tarball, node, [
+    mayConflict ? '--legacy-peer-deps' : '--strict-peer-deps',
+    ...NPM_FLAGS,
+  ]);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(
-    join(folder, 'package.json'),
-    JSON.stringify({
-      private: true,
-      ...manifest,
-      dependencies: { ...OTEL_LINES[line].dependencies, ...dependencies, [PACKAGE_NAME]: `file:${tarball}` },
-    }),
-  );
-  const peers = mayConflict ? '--legacy-peer-deps' : '--strict-peer-deps';
-  const flags = ['--ignore-scripts', peers, '--no-audit', '--no-fund', '--prefer-offline'];
-  const { stdout, stderr } = npm(['install', ...flags], folder, node);
-  return `${stdout}${stderr}`;
+  linkTree(installed, folder);
+  const target = join(folder, 'node_modules', PACKAGE_NAME);
+  // What npm put below it, where the application's own OpenTelemetry is another one, stays.
+  for (const name of readdirSync(target).filter((name) => name !== 'node_modules')) {
+    rmSync(join(target, name), { recursive: true });
+  }
+  execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', target]);
+  return readFileSync(join(folder, NPM_OUTPUT), 'utf8');
+}
+
+const NPM_OUTPUT = 'npm-output.txt';
+
+/** Where the application is installed, in a folder that is named by all that has a say in what npm installs. */
+function installedOnce(manifest, tarball, node, flags) {
+  const packed = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+  const { dependencies, peerDependencies, optionalDependencies, engines } = packed;
+  const lock = readFileSync(join(REPOSITORY, 'package-lock.json'), 'utf8');
+  const ingredients = [manifest, { dependencies, peerDependencies, optionalDependencies, engines }, lock, flags];
+  const hash = createHash('sha256')
+    .update(JSON.stringify([versionOf(node), process.platform, process.arch, ...ingredients]))
+    .digest('hex');
+  const folder = join(REPOSITORY, '.matrix/apps', hash.slice(0, 16));
+  if (existsSync(folder)) return folder;
+  const temporary = `${folder}.${process.pid}`;
+  mkdirSync(temporary, { recursive: true });
+  // By a name that is the same wherever the folder is.
+  cpSync(tarball, join(temporary, 'package.tgz'));
+  const all = { ...manifest.dependencies, [PACKAGE_NAME]: 'file:package.tgz' };
+  writeFileSync(join(temporary, 'package.json'), JSON.stringify({ private: true, ...manifest, dependencies: all }));
+  try {
+    const { stdout, stderr } = npm(['install', ...flags], temporary, node);
+    writeFileSync(join(temporary, NPM_OUTPUT), `${stdout}${stderr}`);
+    // Whole or not at all, and whoever is first where two steps install the same.
+    if (!existsSync(folder)) renameSync(temporary, folder);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+const NPM_FLAGS = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+
+/** Copies a folder by links to its files, which nobody may write to then, or file by file where that cannot be. */
+function linkTree(from, to) {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) {
+      mkdirSync(target, { recursive: true });
+      linkTree(source, target);
+    } else if (entry.isSymbolicLink()) {
+      symlinkSync(readlinkSync(source), target);
+    } else {
+      try {
+        linkSync(source, target);
+      } catch {
+        copyFileSync(source, target);
+      }
+    }
+  }
 }

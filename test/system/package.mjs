@@ -2,10 +2,11 @@
 // `npm run test:package`: is what would be published whole? The tarball itself is checked, then fresh applications
 // install it beside both lines of OpenTelemetry, compile against its types, load it, and must see a blamed span.
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   installApp,
+  lineDependencies,
   nodeBinaries,
   npm,
   OTEL_LINES,
@@ -17,7 +18,6 @@ import {
 
 const REQUIRED_FILES = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
 const TSC = join(REPOSITORY, 'node_modules/typescript/bin/tsc');
-const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
 
 /** As a user would write it; the same in every module format and line. */
 const APP_SOURCE = `
@@ -120,25 +120,30 @@ check('are the types wrong', () => npm(['exec', '--no', '--', 'attw', tarball], 
 
 checkCommandLine();
 checkMixedLines();
-for (const [line, { firstNode }] of Object.entries(OTEL_LINES)) {
-  const node = nodeBinaries([firstNode]).get(firstNode);
-  for (const [type, compilations] of Object.entries(COMPILATIONS)) checkApp(line, node, type, compilations);
-}
+for (const [line, { firstNode }] of Object.entries(OTEL_LINES))
+  checkLine(line, nodeBinaries([firstNode]).get(firstNode));
 
 console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
 
-function checkApp(line, node, type, compilations) {
-  const app = join(temporary, `otel${line}-${type}`);
-  const title = `OpenTelemetry ${line}.x, type ${type}`;
-  const isInstalled = check(`${title}: installs without a conflict`, () => {
-    const manifest = { type, dependencies: { '@types/node': devDependencies['@types/node'] } };
-    const output = installApp(app, line, tarball, node, manifest);
+/** One application as seen by npm; in it, a package of each kind that compiles in its ways. */
+function checkLine(line, node) {
+  const app = join(temporary, `otel${line}`);
+  const isInstalled = check(`OpenTelemetry ${line}.x: installs without a conflict`, () => {
+    const output = installApp(app, line, tarball, node, { dependencies: lineDependencies() });
     if (/ERESOLVE|EBADENGINE/.test(output)) throw new Error(output);
     npm(['ls', '--all'], app, node);
   });
   if (!isInstalled) return;
+  for (const [type, compilations] of Object.entries(COMPILATIONS)) checkApp(app, line, node, type, compilations);
+}
+
+function checkApp(parent, line, node, type, compilations) {
+  const app = join(parent, type);
+  const title = `OpenTelemetry ${line}.x, type ${type}`;
+  mkdirSync(app);
+  writeFileSync(join(app, 'package.json'), JSON.stringify({ type }));
   writeFileSync(join(app, 'app.ts'), APP_SOURCE);
   for (const [index, options] of compilations.entries()) {
     const outDir = join(app, `out${index}`);
