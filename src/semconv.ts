@@ -25,6 +25,11 @@ export const ATTR_BLOCK_SHARED = 'eventloop.block.shared';
 export const ATTR_BLOCK_THRESHOLD = 'eventloop.block.threshold';
 export const ATTR_BLOCK_SPAN_NAMES = 'eventloop.block.span_names';
 export const ATTR_BLOCK_SPAN_DURATIONS = 'eventloop.block.span_durations';
+/** By stack samples: parallel arrays, most time first, at most 5. */
+export const ATTR_BLOCK_FUNCTION_NAMES = 'eventloop.block.function_names';
+export const ATTR_BLOCK_FUNCTION_DURATIONS = 'eventloop.block.function_durations';
+/** Only where it was many that made the block together. */
+export const ATTR_BLOCK_CALLBACK_COUNT = 'eventloop.block.callback_count';
 export const ATTR_BLOCK_SUPPRESSED = 'eventloop.block.suppressed';
 
 /** `cpu`, `wait`, `gc` or `host`; also on `eventloop.block.duration`. */

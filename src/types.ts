@@ -32,10 +32,25 @@ export interface StackFrame {
   readonly columnNumber: number;
 }
 
+/** How long a function ran in a block, as far as stack samples can tell. */
+export interface FunctionTime {
+  /** The function, at the line where most of its time was seen. */
+  readonly frame: StackFrame;
+  /** With what it called, in milliseconds. */
+  readonly durationMillis: number;
+  /** By itself, in milliseconds: with what it called of Node.js and V8, without other functions. */
+  readonly selfMillis: number;
+}
+
 /** Where in the code a block was seen. */
 export interface CodeLocation {
-  /** The first frame that is neither Node.js's nor ours, of the function where most of the blocking time was seen. */
+  /**
+   * The deepest function that most of the blocking time was spent in, with what it called; at the line where most of it
+   * was seen. Neither Node.js's nor ours. Where several share the time, that of the largest part.
+   */
   readonly frame: StackFrame;
+  /** How much of the time that is, from 0 to 1: of what was seen of the block, by stack samples. */
+  readonly share: number;
   /** The whole stack from that frame down. */
   readonly stack: readonly StackFrame[];
   /**
@@ -66,6 +81,19 @@ export interface Block {
   readonly shares: readonly BlockShare[];
   /** Where in the code most of it was seen; undefined where the watchdog did not see it, or nothing that is certain. */
   readonly location: CodeLocation | undefined;
+  /** The function with most time by itself, where that is another than `location`'s and worth pointing at. */
+  readonly hottest: FunctionTime | undefined;
+  /**
+   * What the time in `location`'s function divides into, most first, at most 5: the functions that it called, each with
+   * what those called, and itself, then with `durationMillis` what it did on its own. Where several functions share the
+   * block, those. Empty without stack samples.
+   */
+  readonly functions: readonly FunctionTime[];
+  /**
+   * How many callbacks ran, where it was many that made the block together and not one; else undefined, as in
+   * `ignoreBlock`, with `attribution: 'sampled'`, and without stack samples, which tell the two apart.
+   */
+  readonly callbackCount: number | undefined;
   /** What took most of it; undefined where that is not certain, and in `ignoreBlock`, which is asked sooner. */
   readonly cause: BlockCause | undefined;
   /** Time of this thread on a core, in milliseconds; undefined where the platform does not tell, and in `ignoreBlock`. */

@@ -2,7 +2,7 @@
 import { type Span, type SpanContext, trace } from '@opentelemetry/api';
 import type { BusyIteration } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
-import type { Block, BlockShare, CodeLocation } from '../types.js';
+import type { Block, BlockShare } from '../types.js';
 import { parentOf } from './span-facts.js';
 
 const NO_SPAN = '(no span)';
@@ -18,15 +18,9 @@ const MAX_ANCESTORS = 32;
  *    reached the threshold together, and else the span with the largest share.
  * 3. Code under no span, and native code, rank like a span: where theirs is the largest share the block is nobody's.
  *
- * @param location where in the code it was seen, if it was.
  * @param wallClockOffset what to add to the iteration's times to get milliseconds since the Unix epoch.
  */
-export function blame(
-  iteration: BusyIteration,
-  thresholdMillis: number,
-  wallClockOffset: number,
-  location?: CodeLocation,
-): Block {
+export function blame(iteration: BusyIteration, thresholdMillis: number, wallClockOffset: number): Block {
   const shares = iteration.tallies.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
   const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;
@@ -37,7 +31,10 @@ export function blame(
     thresholdMillis,
     ...judge(shares, thresholdMillis),
     shares,
-    location,
+    location: undefined,
+    hottest: undefined,
+    functions: [],
+    callbackCount: undefined,
     cause: undefined,
     cpuMillis: undefined,
     gcMillis: undefined,
@@ -109,4 +106,10 @@ function* ancestry(share: BlockShare, families: Map<string, Family>): Generator<
     }
     id = parent?.spanId;
   }
+}
+
+/** The block with its spans' names as they are now: some get their route only when they are about to end. */
+export function renamed(block: Block): Block {
+  const withName = (share: BlockShare): BlockShare => (share.span ? { ...share, name: nameOf(share.span) } : share);
+  return { ...block, blamed: block.blamed.map(withName), shares: block.shares.map(withName) };
 }

@@ -1,60 +1,179 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { CodeLocation, StackFrame } from '../types.js';
+import type { Block, CodeLocation, FunctionTime, StackFrame } from '../types.js';
+import { type CallNode, CallTree, isUserCode, type Place, type WeighedStack } from './call-tree.js';
 
-/** One look of the watchdog at the blocked thread that found something to say. */
+/** A frame, and which function it is a call of: many have no name, or the same. */
+export interface SampledFrame extends StackFrame {
+  readonly functionKey: string;
+}
+
+/** What one look of the watchdog at the blocked thread says of a stretch of time. */
 export interface Probe {
   /** `loopCount` of the iteration that it looked at. */
   readonly loopCount: number;
-  /** From the first frame of the application down; empty where nothing certain was seen. */
-  readonly stack: readonly StackFrame[];
+  /** Number of the callback that it looked at; see `Slot.Callbacks`. */
+  readonly callback: number;
+  /** From the first frame of the application outwards; empty where nothing certain was seen. */
+  readonly stack: readonly SampledFrame[];
+  /** Whether the stack had more frames than were read. */
+  readonly isCut: boolean;
   readonly accuracy: 'during' | 'after';
-  /** The part of the block that it vouches for, in milliseconds: the time since the probe before. */
-  readonly weight: number;
+  /** Whether it was there throughout: a native call that it made took all the time. */
+  readonly isCertain: boolean;
+  /** The stretch that it vouches for: mostly the time since the probe before. On the clock of `now()`. */
+  readonly from: number;
+  readonly until: number;
 }
 
-interface Candidate {
-  weight: number;
-  best: Probe;
-}
+/** What the probes of a block come to. */
+type Findings = Pick<Block, 'location' | 'hottest' | 'functions' | 'callbackCount'>;
 
 /**
- * The function that most of a block was seen in, and in it the line; undefined without a probe, and where for the most
- * part nothing certain was seen: what came to light of the rest would be accused of the whole.
+ * So much of a block's time makes a function the culprit. A half is what it must have; a dozen samples of a block of
+ * 300 ms give a function that has less than that this much by chance now and then, and hardly ever more.
  */
+const MOST = 0.6;
+/**
+ * One sample says which functions were being called, but not that the innermost is more than one of many that took turns:
+ * its caller is certain. It has to do for a block that is over before there is another; one of this length, which has
+ * only one where the machine gave no core for more, is told by the caller. Milliseconds.
+ */
+const LONG_MILLIS = 120;
+const MAX_FUNCTIONS = 5;
+/** A function by itself: less of a block is nothing to point at, and one sample is chance. */
+const MIN_HOT_SHARE = 0.05;
+const MIN_HOT_SAMPLES = 2;
+/** With fewer samples it is chance whether they fall into one callback. */
+const MIN_PILE_SAMPLES = 3;
+
+/** So many callbacks are worth counting. */
+const MANY_CALLBACKS = 10;
+
+const NOTHING: Findings = { location: undefined, hottest: undefined, functions: [], callbackCount: undefined };
+
+/**
+ * Where the time of a block went.
+ *
+ * - The location is the deepest function that most of the time was spent in, with what it called. Where there is none,
+ *   because several shared the time, it is that of the largest part, and `share` tells how large that is.
+ * - `functions` is what the time in it divides into: the functions that it called, each with what those called, and what
+ *   it did itself; where several share the block, those at whose call the ways part.
+ * - `hottest` is the function with most time by itself, if it is another.
+ * - `callbackCount` is `callbacks`, where the time was spread over them rather than spent in one.
+ *
+ * Nothing where for the most part nothing certain was seen: what came to light of the rest would be accused of the whole.
+ */
+export function findInCode(
+  probes: readonly Probe[],
+  { startedAt, endedAt }: { readonly startedAt: number; readonly endedAt: number },
+  callbacks = 0,
+): Findings {
+  const durationMillis = endedAt - startedAt;
+  const inside = probes.map((probe) => ({ ...probe, weight: weightOf(probe, startedAt, endedAt) }));
+  const samples = inside.filter(({ weight }) => weight > 0);
+  const tree = new CallTree(samples);
+  const { root } = tree;
+  if (root.weight === 0 || root.weight < tree.weight / 2) return NOTHING;
+  const minSamples = samples.length > 1 || durationMillis >= LONG_MILLIS ? 2 : 1;
+  const culprit = tree.deepestShared(root, MOST, minSamples) ?? largestPart(tree, minSamples);
+  const isMost = culprit.weight >= tree.weight * MOST;
+  const toMillis = (weight: number): number => (weight / tree.weight) * durationMillis;
+  return {
+    location: toLocation(culprit.place, culprit.weight / tree.weight),
+    hottest: hottestOf(tree, culprit, toMillis),
+    functions: partsOf(isMost ? culprit : root, toMillis),
+    callbackCount: callbacks >= MANY_CALLBACKS && isPile(samples) ? callbacks : undefined,
+  };
+}
+
+/** The same of probes of several stretches. */
 export function locate(probes: readonly Probe[]): CodeLocation | undefined {
-  const heaviest = heaviestBy(probes, functionKey);
-  if (heaviest === undefined || heaviest.stack.length === 0) return undefined;
-  const key = functionKey(heaviest);
-  const ofFunction = probes.filter((probe) => functionKey(probe) === key);
-  const best = heaviestBy(ofFunction, ({ stack }) => `${stack[0]?.lineNumber}`) as Probe;
-  return { frame: best.stack[0] as StackFrame, stack: best.stack, accuracy: best.accuracy };
+  const always = { startedAt: Number.NEGATIVE_INFINITY, endedAt: Number.POSITIVE_INFINITY };
+  return findInCode(probes, always).location;
 }
 
-function functionKey({ stack: [frame] }: Probe): string {
-  return frame === undefined ? '' : `${frame.filePath}\n${frame.functionName}`;
+/** The look before the first one may have been long before the block, and idle time between. */
+function weightOf({ from, until }: Probe, startedAt: number, endedAt: number): number {
+  return Math.max(Math.min(until, endedAt) - Math.max(from, startedAt), 0);
 }
 
-/** Of the group of probes that weighs most, the heaviest; one that saw it `during` the block ahead of one `after`. */
-function heaviestBy(probes: readonly Probe[], keyOf: (probe: Probe) => string): Probe | undefined {
-  const groups = new Map<string, Candidate>();
-  for (const probe of probes) {
-    const key = keyOf(probe);
-    const group = groups.get(key);
-    if (group === undefined) {
-      groups.set(key, { weight: probe.weight, best: probe });
-    } else {
-      group.weight += probe.weight;
-      if (isBetter(probe, group.best)) group.best = probe;
+function largestPart(tree: CallTree, minSamples: number): CallNode {
+  const largest = byWeight([...tree.root.children.values()])[0] as CallNode;
+  return tree.deepestShared(largest, MOST, minSamples) ?? tree.lastCaller(largest);
+}
+
+function byWeight<T extends { readonly weight: number }>(values: T[]): T[] {
+  return values.sort((a, b) => b.weight - a.weight);
+}
+
+function toLocation({ sample, index }: Place, share: number): CodeLocation {
+  const stack = sample.stack.slice(index).map(toStackFrame);
+  return { frame: stack[0] as StackFrame, stack, accuracy: sample.accuracy, share };
+}
+
+function toStackFrame({ text, functionName, filePath, lineNumber, columnNumber }: SampledFrame): StackFrame {
+  return { text, functionName, filePath, lineNumber, columnNumber };
+}
+
+function frameOf({ sample, index }: Place): StackFrame {
+  return toStackFrame(sample.stack[index] as SampledFrame);
+}
+
+function partsOf(node: CallNode, toMillis: (weight: number) => number): FunctionTime[] {
+  const parts = [...node.children.values()].map((child) => ({ child, weight: child.weight }));
+  if (node.selfWeight > 0) parts.push({ child: node, weight: node.selfWeight });
+  return byWeight(parts)
+    .slice(0, MAX_FUNCTIONS)
+    .map(({ child, weight }) => ({
+      frame: frameOf(child.place),
+      durationMillis: toMillis(weight),
+      selfMillis: toMillis(child.selfWeight),
+    }));
+}
+
+interface HotFunction {
+  readonly key: string;
+  weight: number;
+  samples: number;
+  frame: StackFrame;
+  most: number;
+}
+
+function hottestOf(tree: CallTree, culprit: CallNode, toMillis: (weight: number) => number): FunctionTime | undefined {
+  const functions = new Map<string, HotFunction>();
+  for (const sample of tree.samples) {
+    const leaf = sample.stack.find(isUserCode);
+    if (leaf === undefined) continue;
+    const { functionKey: key } = leaf;
+    const hot = functions.get(key) ?? { key, weight: 0, samples: 0, frame: leaf, most: 0 };
+    functions.set(key, hot);
+    hot.weight += sample.weight;
+    hot.samples++;
+    if (sample.weight > hot.most) {
+      hot.most = sample.weight;
+      hot.frame = toStackFrame(leaf);
     }
   }
-  let heaviest: Candidate | undefined;
-  for (const group of groups.values()) {
-    if (heaviest === undefined || group.weight > heaviest.weight) heaviest = group;
-  }
-  return heaviest?.best;
+  const [hot] = byWeight([...functions.values()]);
+  if (hot === undefined || hot.key === culprit.key || hot.samples < MIN_HOT_SAMPLES) return undefined;
+  if (hot.weight < tree.weight * MIN_HOT_SHARE) return undefined;
+  const selfMillis = toMillis(hot.weight);
+  return { frame: hot.frame, durationMillis: toMillis(inclusiveOf(tree, hot.key)), selfMillis };
 }
 
-function isBetter(probe: Probe, than: Probe): boolean {
-  if (probe.accuracy !== than.accuracy) return probe.accuracy === 'during';
-  return probe.weight > than.weight;
+function inclusiveOf(tree: CallTree, key: string): number {
+  const through = tree.samples.filter(({ stack }) => stack.some((frame) => frame.functionKey === key));
+  return through.reduce((sum, { weight }) => sum + weight, 0);
+}
+
+/** Whether no callback was seen for most of the time. */
+function isPile(samples: readonly (Probe & WeighedStack)[]): boolean {
+  if (samples.length < MIN_PILE_SAMPLES) return false;
+  const callbacks = new Map<number, number>();
+  let total = 0;
+  for (const { callback, weight } of samples) {
+    callbacks.set(callback, (callbacks.get(callback) ?? 0) + weight);
+    total += weight;
+  }
+  return Math.max(...callbacks.values()) < total / 2;
 }

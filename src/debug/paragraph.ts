@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { styleText } from 'node:util';
-import { describeFrame } from '../report/code.js';
-import type { Block, StackFrame } from '../types.js';
-
-const MAX_FRAMES = 10;
+import { describeFrame, isForeign } from '../report/code.js';
+import { describeWhose } from '../report/sentence.js';
+import type { Block, CodeLocation, StackFrame } from '../types.js';
 
 const CAUSES = {
   cpu: 'cpu',
@@ -34,47 +33,66 @@ export function styleFor(hasColors: boolean): Style {
 /** A block as a person wants to read it: how long, who, why, and the stack with the culprit marked. */
 export function paragraph(block: Block, style: Style): string {
   const { location } = block;
-  return `${headline(block, style)}\n${location ? stackText(location.stack, location.accuracy, style) : ''}`;
+  if (!location) return `${headline(block, style)}\n`;
+  const lines = [headline(block, style), ...stackLines(location, style), ...partLines(block, location)];
+  return `${lines.join('\n')}\n`;
 }
 
 /** `event loop blocked for 412 ms by "GET /report" (cause: cpu, in: HTTPINCOMINGMESSAGE)` */
 export function headline(block: Block, style: Style): string {
   const { cause, asyncResource } = block;
   const reasons = [cause && `cause: ${CAUSES[cause]}`, asyncResource && `in: ${asyncResource}`].filter(Boolean);
-  const head = `event loop blocked for ${millisText(block.durationMillis)}`;
-  const why = reasons.length > 0 ? ` (${reasons.join(', ')})` : '';
-  return `${style.strong(head)}${byWhom(block)}${why}`;
+  const [, head = '', who = ''] = /^(event loop blocked for \d+ ms)(.*)$/s.exec(describeWhose(block)) ?? [];
+  return `${style.strong(head)}${who}${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}`;
 }
 
-/** ` by "GET /report"`; nothing where no span ran: without an SDK there are none. */
-function byWhom({ blamed, shared, shares }: Block): string {
-  const names = blamed.flatMap(({ span, name }) => (span ? [`"${name}"`] : []));
-  if (names.length === 0) return '';
-  if (names.length < blamed.length) names.push('code under no span');
-  return shared && shares.length > 1
-    ? ` by ${shares.length} spans together, most of it under ${names.join(' and ')}`
-    : ` by ${names.join(' and ')}`;
-}
-
-/** The application's own frames; the libraries' that call them are counted only. */
-function stackText(stack: readonly StackFrame[], accuracy: string, style: Style): string {
+/** All functions of the application's own, each once; the libraries' that call them are counted only. */
+function stackLines({ stack, accuracy, share }: CodeLocation, style: Style): string[] {
   const [culprit, ...callers] = stack as [StackFrame, ...StackFrame[]];
-  const lines = [style.mark(`  > ${placeOf(culprit)}${accuracy === 'after' ? ', or earlier in this function' : ''}`)];
+  const remarks = [share < 0.5 && percent(share), accuracy === 'after' && 'or earlier in this function'].filter(
+    Boolean,
+  );
+  const lines = [style.mark(`  > ${[placeOf(culprit), ...remarks].join(', ')}`)];
+  const printed = new Set([functionOf(culprit)]);
   let hidden = 0;
   for (const frame of callers) {
-    if (LIBRARY.test(frame.filePath) || lines.length >= MAX_FRAMES) {
+    if (isForeign(frame) || printed.has(functionOf(frame))) {
       hidden++;
       continue;
     }
+    printed.add(functionOf(frame));
     if (hidden > 0) lines.push(style.weak(countText(hidden)));
     hidden = 0;
     lines.push(`    ${frame.text.startsWith('async ') ? 'async ' : ''}${placeOf(frame)}`);
   }
   if (hidden > 0) lines.push(style.weak(countText(hidden)));
-  return `${lines.join('\n')}\n`;
+  return lines;
 }
 
-const LIBRARY = /[/\\]node_modules[/\\]|^node:|^$/;
+/** Recursion is not worth a line for each call. Functions without a name are told apart by where they stand. */
+function functionOf({ functionName, filePath, lineNumber }: StackFrame): string {
+  return `${filePath}\n${functionName === '<anonymous>' ? lineNumber : functionName}`;
+}
+
+/** What the time divides into, where that is more than one function. */
+function partLines({ functions, hottest, durationMillis }: Block, location: CodeLocation): string[] {
+  const parts = functions.map(({ frame, durationMillis }) => ({
+    millis: durationMillis,
+    place: placeOf(frame) === placeOf(location.frame) ? `${placeOf(frame)} itself` : placeOf(frame),
+  }));
+  const lines = parts.length > 1 ? parts.map(({ millis, place }) => ({ text: millisText(millis), place })) : [];
+  const width = Math.max(...lines.map(({ text }) => text.length));
+  return [
+    ...lines.map(({ text, place }, i) => `    ${i === 0 ? 'of it ' : '      '}${text.padStart(width)} in ${place}`),
+    ...(hottest
+      ? [`    most by itself: ${placeOf(hottest.frame)}, ${percent(hottest.selfMillis / durationMillis)}`]
+      : []),
+  ];
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
 
 function countText(frames: number): string {
   return `    ... ${frames} more ${frames === 1 ? 'frame' : 'frames'}`;

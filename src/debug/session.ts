@@ -6,6 +6,7 @@ import { environmentName, resolveConfig } from '../config.js';
 import { setDebugSink } from '../monitor/debug-sink.js';
 import { PreloadedInstrumentation } from '../preload.js';
 import { RateLimit } from '../report/rate-limit.js';
+import { describeBlock } from '../report/sentence.js';
 import { describeStartUp } from '../report/start-up-report.js';
 import { CHANNEL_BLOCK, CHANNEL_START_UP } from '../semconv.js';
 import type { Block, StartUpTime } from '../types.js';
@@ -13,7 +14,7 @@ import { PACKAGE_NAME } from '../version.js';
 import { whenExiting } from './exit.js';
 import { Interrupt } from './interrupt.js';
 import { debugOptions } from './options.js';
-import { headline, paragraph, placeOf, styleFor } from './paragraph.js';
+import { paragraph, styleFor } from './paragraph.js';
 import { Stderr } from './stderr.js';
 import { Summary } from './summary.js';
 import { TraceFile } from './trace-file.js';
@@ -65,8 +66,7 @@ export function startDebug(): void {
       stderr.write(summary.text(style));
       if (trace) say(closeTrace(trace));
       if (worst) {
-        const where = worst.location ? ` at ${placeOf(worst.location.frame)}` : '';
-        say(`failed, over ${failOverMillis} ms: ${headline(worst, styleFor(false))}${where}`);
+        say(`failed, over ${failOverMillis} ms: ${describeBlock(worst)}`);
       }
       stderr.end();
     } catch (error) {

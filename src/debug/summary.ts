@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Block } from '../types.js';
+import type { Block, StackFrame } from '../types.js';
 import { millisText, placeOf, type Style } from './paragraph.js';
 
 const MAX_ROWS = 10;
+const MAX_PARTS = 5;
+/** A smaller part of a row's time is not worth a line. */
+const MIN_PART = 0.05;
 
 interface Row {
   readonly key: string;
@@ -11,6 +14,13 @@ interface Row {
   longestMillis: number;
   /** In its longest block. */
   place: string;
+  /** What the time divides into, by function. */
+  readonly parts: Map<string, Part>;
+}
+
+interface Part {
+  millis: number;
+  readonly place: string;
 }
 
 /** Which functions blocked the loop for how long, in all. */
@@ -25,11 +35,16 @@ export class Summary {
     const place = frame
       ? placeOf(frame)
       : `no stack, ${blamed[0]?.span ? `"${blamed[0].name}"` : (asyncResource ?? 'unknown')}`;
-    const key = frame ? `${frame.filePath}\n${frame.functionName}` : place;
-    const row = this._rows.get(key) ?? { key, millis: 0, count: 0, longestMillis: 0, place };
+    const key = frame ? keyOf(frame) : place;
+    const row = this._rows.get(key) ?? { key, millis: 0, count: 0, longestMillis: 0, place, parts: new Map() };
     this._rows.set(key, row);
     row.millis += durationMillis;
     row.count++;
+    for (const { frame, durationMillis } of block.functions) {
+      const part = row.parts.get(keyOf(frame)) ?? { millis: 0, place: placeOf(frame) };
+      row.parts.set(keyOf(frame), part);
+      part.millis += durationMillis;
+    }
     if (durationMillis > row.longestMillis) {
       row.longestMillis = durationMillis;
       row.place = place;
@@ -44,7 +59,10 @@ export class Summary {
     const rows = [...this._rows.values()].sort((a, b) => b.millis - a.millis);
     const cells = rows
       .slice(0, MAX_ROWS)
-      .map((row) => [millisText(row.millis), `${row.count}`, millisText(row.longestMillis), row.place]);
+      .flatMap((row) => [
+        [millisText(row.millis), `${row.count}`, millisText(row.longestMillis), row.place],
+        ...partsOf(row).map(({ place, millis }) => [millisText(millis), '', '', `  of it in ${place}`]),
+      ]);
     const table = [['blocked', 'times', 'longest', 'where'], ...cells];
     const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => (row[column] as string).length)));
     const lines = table.map(([...row]) => {
@@ -56,4 +74,14 @@ export class Summary {
     const more = rows.length > MAX_ROWS ? [`  ... and in ${rows.length - MAX_ROWS} more functions`] : [];
     return `${[head, style.weak(lines[0] as string), ...lines.slice(1), ...more].join('\n')}\n`;
   }
+}
+
+/** Empty where all of it is one part. */
+function partsOf({ parts, millis }: Row): Part[] {
+  const large = [...parts.values()].filter((part) => part.millis >= millis * MIN_PART);
+  return large.length > 1 ? large.sort((a, b) => b.millis - a.millis).slice(0, MAX_PARTS) : [];
+}
+
+function keyOf({ filePath, functionName }: StackFrame): string {
+  return `${filePath}\n${functionName}`;
 }

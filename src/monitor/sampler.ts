@@ -172,6 +172,7 @@ export class Sampler {
       startMicros: 0,
       startTurn: 0,
       tallies: [...this._tallies],
+      callbacks: 0,
     };
   }
 
@@ -186,7 +187,15 @@ export class Sampler {
     }
     const tallies = [...this._tallies];
     const loopCount = this._lookCount;
-    this._listener.onBusyIteration({ loopCount, endedAt, busyMicros, startMicros: 0, startTurn: 0, tallies });
+    this._listener.onBusyIteration({
+      loopCount,
+      endedAt,
+      busyMicros,
+      startMicros: 0,
+      startTurn: 0,
+      tallies,
+      callbacks: 0,
+    });
   }
 
   /** The loop may have turned in between: then only its last iteration was late, and what was before it is too much. */

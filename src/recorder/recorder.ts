@@ -2,7 +2,7 @@
 import type { Context, Span } from '@opentelemetry/api';
 import { MIN_BUSY_MILLIS } from '../delay/delay.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
-import { Field, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
+import { Field, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { CatchUp, type CatchUpListener } from './backlog.js';
 import { spanOf } from './span-of.js';
 import { Tally, TallyStamp } from './span-time.js';
@@ -21,6 +21,8 @@ export interface BusyIteration {
   readonly startTurn: number;
   /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
   readonly tallies: readonly Tally[];
+  /** How many callbacks ran in it; 0 where they are not followed. */
+  readonly callbacks: number;
   /** Kind of callback that took most of it, where that is followed. */
   readonly asyncResource?: string | undefined;
 }
@@ -119,6 +121,8 @@ export class SliceRecorder {
   private _returnedAt = 0;
 
   private _loopCount = 0;
+  /** {@link Slot.Callbacks} when it began. */
+  private _callbacksAtTurn = 0;
   private _idleTime = 0;
   private _iteration = 0;
   protected _busyMicros = 0;
@@ -196,7 +200,7 @@ export class SliceRecorder {
   /** A look in the midst of this would give the same span a second tally. */
   private _isLookingUp = false;
 
-  /** Where {@link Slot.Jobs} is counted, and {@link Slot.Resting} set. */
+  /** Where {@link Slot.Callbacks} and {@link Slot.Jobs} are counted, and {@link Slot.Resting} set. */
   private readonly _slots: Int32Array;
 
   /** The resource of our own beat, whose callback does not end a rest. */
@@ -254,11 +258,11 @@ export class SliceRecorder {
   enterCallback(resource: object, context: Context | undefined): void {
     if (this._startUp !== undefined) this._see(resource, this._startUp);
     if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(resource === this.beatTimer);
-    this._countJob();
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
     else if (this._endMarked && this._depth === 0) this._interruptJob();
+    this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
     if (this._catchUp.micros !== 0 && isListening(resource)) this._catchUp.hasAccepted = true;
     if (this._staleContext !== undefined) this._trust();
     this._enter(context);
@@ -363,7 +367,7 @@ export class SliceRecorder {
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
-    const job = this._slots[Slot.Jobs] as number;
+    const job = jobsOf(this._slots);
     if (this._doubtedSince === this._since && this._doubtedJob === job && this._doubtedTally === tally) {
       this._charge(this._doubtedAt);
       this._since = this._doubtedAt;
@@ -430,6 +434,7 @@ export class SliceRecorder {
       startMicros: this._catchUp.micros,
       startTurn: this._catchUp.turns,
       tallies: this._ranTallies(),
+      callbacks: this._callbacksSoFar(),
     };
   }
 
@@ -448,7 +453,7 @@ export class SliceRecorder {
 
   /** Called in each beat. @returns whether beats may be rare from now on: the loop is at rest, and the worker knows. */
   beat(): boolean {
-    const jobs = this._slots[Slot.Jobs] as number;
+    const jobs = jobsOf(this._slots);
     const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._catchUp.micros === 0;
     this._jobsAtBeat = jobs;
     this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
@@ -470,6 +475,7 @@ export class SliceRecorder {
       this._clearIteration();
       this._allowedMicros = 0;
       this._loopCount = loopCount();
+      this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
       this._idleTime = idle;
       this._since = time;
       this._returnedAt = 0;
@@ -559,6 +565,10 @@ export class SliceRecorder {
   /** For the watchdog, which cannot see otherwise whether it still looks at the callback that it meant to look at. */
   private _countJob(): void {
     this._slots[Slot.Jobs] = ((this._slots[Slot.Jobs] as number) + 1) | 0;
+  }
+
+  private _callbacksSoFar(): number {
+    return ((this._slots[Slot.Callbacks] as number) - this._callbacksAtTurn) | 0;
   }
 
   private _switchTo(context: Context | undefined, time: number): void {
@@ -662,6 +672,7 @@ export class SliceRecorder {
       this._catchUp.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
     }
     this._clearIteration();
+    this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
     this._allowedMicros = 0;
     if (this._startUp?.isOver) this._endStartUp();
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
@@ -706,6 +717,7 @@ export class SliceRecorder {
       startMicros,
       startTurn,
       tallies,
+      callbacks: this._callbacksSoFar(),
       asyncResource: this._blockedIn(),
     });
     return true;

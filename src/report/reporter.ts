@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { channel } from 'node:diagnostics_channel';
 import type { DiagLogger, Tracer } from '@opentelemetry/api';
-import { blame } from '../block/blame.js';
+import { blame, renamed } from '../block/blame.js';
 import { causeOf } from '../block/cause.js';
 import { extentOf } from '../block/extent.js';
-import { locate, type Probe } from '../block/location.js';
+import { findInCode, type Probe } from '../block/location.js';
 import { endOf } from '../block/span-facts.js';
 import type { ResolvedConfig } from '../config.js';
 import { type DelayListener, DelayMeter } from '../delay/delay.js';
@@ -14,7 +14,7 @@ import { type BusyIteration, MIN_TOTAL_MICROS } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
 import { ATTR_BLOCKED, CHANNEL_BLOCK } from '../semconv.js';
 import { now, wallClockOffset } from '../system/clock.js';
-import type { Block, CodeLocation, StackFrame, StartUpTime } from '../types.js';
+import type { Block, StackFrame, StartUpTime } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
 import type { LoopMetrics } from './metrics.js';
 import { OpenBlock } from './open-block.js';
@@ -49,6 +49,8 @@ interface PendingBlock {
 interface Seen {
   readonly evidence: LateEvidence;
   readonly probes: readonly Probe[];
+  /** How many callbacks of the iteration had run when it began. */
+  readonly callbacksBefore: number;
 }
 
 /** A block waits so long for the evidence of its cause, then it goes out with what there is. Milliseconds. */
@@ -78,6 +80,8 @@ export class Reporter implements LoopListener {
   /** The block that still runs, where a span that waited for it has ended already. */
   private _running: RunningBlock | undefined;
   private readonly _seen = new Map<OpenBlock, Seen>();
+  /** How many callbacks of that iteration had run when it was last told. */
+  private _toldCallbacks = 0;
   /** How much of the start-up has been told. */
   private _toldStartUpMicros = 0;
   private readonly _startUp = new StartUpReport();
@@ -110,6 +114,7 @@ export class Reporter implements LoopListener {
       this._tell(iteration, running);
       for (const open of running.parts) this._close(open, iteration);
       this._seen.clear();
+      this._toldCallbacks = 0;
     });
   }
 
@@ -179,16 +184,20 @@ export class Reporter implements LoopListener {
 
   /** The iteration is a block so far. */
   private _tell(iteration: BusyIteration, running: RunningBlock): void {
-    const { startMicros, startTurn, endedAt, loopCount } = iteration;
+    const { startMicros, startTurn, endedAt, loopCount, callbacks } = iteration;
     const probes = this.witness?.takeProbes(loopCount) ?? [];
     const open = running.tell(this._toBlock(iteration), (part, behindMillis) => {
-      const block = { ...part, location: locate(probes) };
+      const block = { ...part, ...findInCode(probes, timesOf(part)) };
       return this._isIgnored(block) ? undefined : this._open(block, startMicros + behindMillis * 1000, startTurn);
     });
     if (open === undefined) return;
-    const seen = [...(this._seen.get(open)?.probes ?? []), ...probes];
-    open.block = { ...open.block, location: locate(seen) };
-    this._seen.set(open, { evidence: this._evidence.ofBlock(endedAt, open.block.durationMillis), probes: seen });
+    const before = this._seen.get(open);
+    const seen = [...(before?.probes ?? []), ...probes];
+    const callbacksBefore = before?.callbacksBefore ?? this._toldCallbacks;
+    open.block = { ...open.block, ...findInCode(seen, timesOf(open.block), callbacks - callbacksBefore) };
+    this._toldCallbacks = callbacks;
+    const evidence = this._evidence.ofBlock(endedAt, open.block.durationMillis);
+    this._seen.set(open, { evidence, probes: seen, callbacksBefore });
   }
 
   private _open(block: Block, startMicros: number, turn: number): OpenBlock {
@@ -225,9 +234,9 @@ export class Reporter implements LoopListener {
     for (const { open, evidence: late } of due) {
       const evidence = late.get();
       const { cpuMillis, gcMillis } = evidence;
-      open.block = { ...open.block, cause: causeOf(evidence), cpuMillis, gcMillis };
-      this._whenMapped(open.block.location, (location) => {
-        open.block = { ...open.block, location };
+      open.block = { ...renamed(open.block), cause: causeOf(evidence), cpuMillis, gcMillis };
+      this._whenMapped(framesOf(open.block), (frames) => {
+        open.block = withFrames(open.block, frames);
         this._guard('report a block', () => this._report(open));
       });
     }
@@ -238,28 +247,30 @@ export class Reporter implements LoopListener {
     if (time === undefined) return;
     this._started = undefined;
     const endTimeMillis = Date.now();
-    this._whenMapped(time.location, (location) => {
+    const { location } = time;
+    this._whenMapped(location?.stack ?? [], (stack) => {
+      const mapped = location && { ...location, frame: stack[0] ?? location.frame, stack };
       this._guard('report the start-up', () =>
-        emitStartUp({ ...time, location }, this._telemetry.logger, this._diag, endTimeMillis),
+        emitStartUp({ ...time, location: mapped }, this._telemetry.logger, this._diag, endTimeMillis),
       );
     });
   }
 
-  /** Calls `emit` with `location` in its source, or as it is where nobody finds that in time. */
-  private _whenMapped(location: CodeLocation | undefined, emit: (location: CodeLocation | undefined) => void): void {
+  /** Calls `emit` with `frames` in their sources, or as they are where nobody finds those in time. */
+  private _whenMapped(frames: readonly StackFrame[], emit: (frames: readonly StackFrame[]) => void): void {
     const { witness } = this;
-    if (!location || !witness?.mapsSources) {
-      emit(location);
+    if (frames.length === 0 || !witness?.mapsSources) {
+      emit(frames);
       return;
     }
     const giveUp = (): void => {
-      if (this._mapping.delete(giveUp)) emit(location);
+      if (this._mapping.delete(giveUp)) emit(frames);
     };
     this._mapping.add(giveUp);
     // Behind another long block the timer runs ahead of an answer that has been there for long, which the poll brings.
     startTimer(() => afterPoll(giveUp).unref(), MAX_MAPPING_MILLIS).unref();
-    witness.mapToSources(location.stack, (stack: readonly StackFrame[]) => {
-      if (this._mapping.delete(giveUp)) emit({ ...location, frame: stack[0] ?? location.frame, stack });
+    witness.mapToSources(frames, (mapped) => {
+      if (this._mapping.delete(giveUp)) emit(mapped);
     });
   }
 
@@ -304,4 +315,29 @@ export class Reporter implements LoopListener {
       this._diag.warn(`failed to ${task}; further failures of this kind are not reported`, error);
     }
   }
+}
+
+/** From when to when a block was, on the clock of {@link now}. */
+function timesOf({ startTimeMillis, endTimeMillis }: Block): { startedAt: number; endedAt: number } {
+  const offset = wallClockOffset();
+  return { startedAt: startTimeMillis - offset, endedAt: endTimeMillis - offset };
+}
+
+/** All frames that are told of a block, one behind the other; see {@link withFrames}. */
+function framesOf({ location, functions, hottest }: Block): readonly StackFrame[] {
+  const times = hottest ? [...functions, hottest] : functions;
+  return [...(location?.stack ?? []), ...times.map(({ frame }) => frame)];
+}
+
+/** The block with `frames` in place of those that {@link framesOf} lists. */
+function withFrames(block: Block, frames: readonly StackFrame[]): Block {
+  const { location, functions, hottest } = block;
+  const stack = frames.slice(0, location?.stack.length ?? 0);
+  const rest = frames.slice(stack.length);
+  return {
+    ...block,
+    location: location && { ...location, frame: stack[0] ?? location.frame, stack },
+    functions: functions.map((time, i) => ({ ...time, frame: rest[i] ?? time.frame })),
+    hottest: hottest && { ...hottest, frame: rest[functions.length] ?? hottest.frame },
+  };
 }

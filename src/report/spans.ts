@@ -13,7 +13,7 @@ import type { StallRecord, Tally } from '../recorder/span-time.js';
 import * as semconv from '../semconv.js';
 import { toSeconds } from '../system/seconds.js';
 import type { Block } from '../types.js';
-import { codeAttributes } from './code.js';
+import { codeAttributes, functionAttributes } from './code.js';
 
 const MAX_LISTED_SPANS = 10;
 
@@ -69,6 +69,8 @@ export function blockAttributes(block: Block, suppressed: number): Attributes {
     ...(block.cpuMillis !== undefined && { [semconv.ATTR_BLOCK_CPU_TIME]: toSeconds(block.cpuMillis) }),
     ...(block.gcMillis !== undefined && { [semconv.ATTR_BLOCK_GC_TIME]: toSeconds(block.gcMillis) }),
     ...(block.location && codeAttributes(block.location)),
+    ...(block.functions.length > 0 && functionAttributes(block.functions)),
+    ...(block.callbackCount !== undefined && { [semconv.ATTR_BLOCK_CALLBACK_COUNT]: block.callbackCount }),
   };
   if (suppressed > 0) attributes[semconv.ATTR_BLOCK_SUPPRESSED] = suppressed;
   return attributes;

@@ -26,7 +26,7 @@ export class StartUpReport {
   /** What is known by now; no place where less than half of the time was seen. */
   sum(micros: number): StartUpTime {
     const durationMillis = micros / 1000;
-    const seenMillis = this._probes.reduce((sum, { weight }) => sum + weight, 0);
+    const seenMillis = this._probes.reduce((sum, { from, until }) => sum + until - from, 0);
     const location = seenMillis >= durationMillis / 2 ? locate(this._probes) : undefined;
     this._probes.length = 0;
     return { durationMillis, location };

@@ -13,7 +13,7 @@ export const Slot = {
   SessionOpen: 1,
   /** Main → worker: 1 = a person is debugging; neither look nor report. */
   Debugged: 2,
-  /** Main → worker: counts callbacks and promise jobs as they begin. */
+  /** Main → worker: counts promise jobs and ticks as they begin; see {@link jobsOf}. */
   Jobs: 3,
   /** Worker → main: how many inspector sessions were opened so far. */
   Sessions: 4,
@@ -21,12 +21,14 @@ export const Slot = {
   Allowed: 5,
   /** See {@link Rest}. */
   Resting: 6,
-  /** Worker → main: {@link Jobs} when it asked for a look. */
+  /** Worker → main: {@link jobsOf} when it asked for a look. */
   JobsAsked: 7,
   /** Main → worker: counts messages as they are sent, and wakes it to read them. */
   Messages: 8,
   /** Main → worker: 1 = the program still starts. */
   Starting: 9,
+  /** Main → worker: counts callbacks of the event loop as they begin. */
+  Callbacks: 10,
 } as const;
 
 /** What {@link Slot.Resting} says. Beats become rare only once the worker knows, or it would take them for late. */
@@ -39,7 +41,12 @@ export const Rest = {
 } as const;
 
 /** An even number, or the fields behind them would not be aligned. */
-export const SLOTS = 10;
+export const SLOTS = 12;
+
+/** The number of the callback, tick or promise job that runs: another number, another one. */
+export function jobsOf(slots: Int32Array): number {
+  return ((slots[Slot.Jobs] as number) + (slots[Slot.Callbacks] as number)) | 0;
+}
 
 /**
  * Float64 slots: 64 bits at an aligned address are written in one piece. Times are milliseconds on the main thread's
@@ -56,8 +63,10 @@ export const Field = {
   WorkerWokeAt: 3,
   /** Worker → main: when it asked for a look. */
   AskedAt: 4,
+  /** Worker → main: for how long the main thread had stood without a core by then, all in all. */
+  QueuedAsked: 5,
 } as const;
-const FIELDS = 5;
+const FIELDS = 6;
 
 /** One entry of the ring: ticket, lengths, ids, name. */
 const ENTRY_BYTES = 256;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { StackFrame } from '../types.js';
+import type { SampledFrame } from '../block/location.js';
 import { PACKAGE_NAME } from '../version.js';
 
 /**
@@ -10,7 +10,11 @@ import { PACKAGE_NAME } from '../version.js';
  * code. It only reads, and leaves everything as it was.
  */
 
-const MAX_FRAMES = 64;
+/**
+ * Compilers and linters walk trees with a hundred calls on the stack, and what the user wrote is at the far end of it. A
+ * frame costs about 1 µs.
+ */
+export const MAX_FRAMES = 200;
 const ANONYMOUS = '<anonymous>';
 
 /** A look takes some 80 frames, and V8 compiles in it what runs for the first time. Words of the stack, 32 KiB. */
@@ -33,10 +37,15 @@ function nothing(): void {}
 
 /** A stack as the look found it, from the code that was interrupted down. */
 export interface RawStack {
-  readonly frames: readonly StackFrame[];
+  readonly frames: readonly SampledFrame[];
   /** Whether the first frame is a function that had only just been entered, and so was not there before. */
   readonly justEntered: boolean;
+  /** Whether it goes on beyond the last frame. */
+  readonly isCut: boolean;
 }
+
+/** Frames that were seen before, by their text: the samples of a block have most of theirs in common. */
+export type KnownFrames = Map<string, SampledFrame>;
 
 /**
  * The stack below the caller of this function, whose frames are the first `skip`.
@@ -44,10 +53,14 @@ export interface RawStack {
  * `Error.captureStackTrace` and not `util.getCallSites`, which Node.js 20 does not have; and never `error.stack` as it
  * is: with `--enable-source-maps` reading it parses maps for 100 ms, here inside the application.
  */
-export function readStack(skip: number): RawStack {
+export function readStack(skip: number, known: KnownFrames = new Map()): RawStack {
   const sites = callSites();
   const [first] = sites.slice(skip);
-  return { frames: sites.slice(skip).map(toFrame), justEntered: first !== undefined && isJustEntered(first) };
+  return {
+    frames: sites.slice(skip).map((site) => toFrame(site, known)),
+    justEntered: first !== undefined && isJustEntered(first),
+    isCut: sites.length >= MAX_FRAMES,
+  };
 }
 
 function callSites(): NodeJS.CallSite[] {
@@ -82,14 +95,22 @@ function restore(key: string, descriptor: PropertyDescriptor | undefined): void 
   }
 }
 
-function toFrame(site: NodeJS.CallSite): StackFrame {
-  return {
-    text: String(site),
-    functionName: site.getFunctionName() ?? ANONYMOUS,
-    filePath: toPath(site.getFileName() ?? ''),
+function toFrame(site: NodeJS.CallSite, known: KnownFrames): SampledFrame {
+  const text = String(site);
+  const seen = known.get(text);
+  if (seen !== undefined) return seen;
+  const functionName = site.getFunctionName() ?? ANONYMOUS;
+  const filePath = toPath(site.getFileName() ?? '');
+  const frame = {
+    text,
+    functionName,
+    filePath,
     lineNumber: site.getLineNumber() ?? 0,
     columnNumber: site.getColumnNumber() ?? 0,
+    functionKey: `${filePath}\n${functionName}\n${site.getEnclosingLineNumber()}:${site.getEnclosingColumnNumber()}`,
   };
+  known.set(text, frame);
+  return frame;
 }
 
 function toPath(file: string): string {
@@ -131,7 +152,7 @@ function isPackageFile(file: string): boolean {
  * The stack from its first frame of the application on, neither Node.js's own nor ours; empty where there is none. An
  * async function that awaits what runs is listed, but is not on the stack.
  */
-export function fromUserCode(frames: readonly StackFrame[]): readonly StackFrame[] {
+export function fromUserCode(frames: readonly SampledFrame[]): readonly SampledFrame[] {
   const first = frames.findIndex(({ filePath }) => {
     if (filePath === '' || filePath.startsWith('node:')) return false;
     return OWN_FOLDER === undefined || !filePath.startsWith(OWN_FOLDER);

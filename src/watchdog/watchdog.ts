@@ -6,10 +6,11 @@ import type { ResolvedConfig } from '../config.js';
 import { resourceOf, type Sdk, type SdkResource } from '../hooks/sdk.js';
 import { spanOf } from '../recorder/span-of.js';
 import { loopCount, now } from '../system/clock.js';
-import { Field, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
+import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
+import { mainThreadTimeReader } from '../system/thread-time.js';
 import type { StackFrame } from '../types.js';
 import { Destination } from './destination.js';
-import { fromUserCode, hasRoom, ownFile, readStack } from './look.js';
+import { hasRoom, type KnownFrames, ownFile, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
 import {
   type FromWorker,
@@ -21,6 +22,7 @@ import {
   type ToWorker,
   type WorkerData,
 } from './messages.js';
+import { type Look, probesOf } from './probes.js';
 import { whyNotLook, whyNotWatch } from './surroundings.js';
 import { WORKER_SOURCE } from './worker-source.js';
 
@@ -35,6 +37,8 @@ const MANY_JOBS = 3;
 const OWN_FRAMES = 2;
 /** More looks at one iteration tell nothing new. */
 const MAX_PROBES = 500;
+/** What a hang report may need of a stack. */
+const MAX_SIGHT_FRAMES = 64;
 /** How long exit may wait for an inspector session to be closed. Milliseconds. */
 const MAX_EXIT_WAIT_MILLIS = 50;
 /** A span and a log event. */
@@ -59,6 +63,8 @@ export class Watchdog {
   /** Nothing else tells whose time it is: look early and often. To be said ahead of {@link start}. */
   isSampling = false;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
+  /** Of its own: what a look interrupts may be reading it as well. */
+  private readonly _mainThreadTime = mainThreadTimeReader();
   private readonly _mapsSources = process.sourceMapsEnabled === true;
   private _worker: Worker | undefined;
   /** Whether a beat came: the program is up, and so is whoever listens to `diag`. */
@@ -76,7 +82,8 @@ export class Watchdog {
   private _signals: readonly Signal[] = [];
 
   private _probes: Probe[] = [];
-  private _lastLookAt = 0;
+  private readonly _knownFrames: KnownFrames = new Map();
+  private _lastLook: Look | undefined;
 
   private _lastMapId = 0;
   private readonly _mapWaiters = new Map<number, (frames: readonly StackFrame[]) => void>();
@@ -156,6 +163,7 @@ export class Watchdog {
     if (this._probes.length === 0) return this._probes;
     const taken = this._probes.filter((probe) => probe.loopCount === count);
     this._probes = this._probes.filter((probe) => probe.loopCount > count);
+    this._knownFrames.clear();
     return taken;
   }
 
@@ -345,35 +353,45 @@ export class Watchdog {
   private readonly _look = (): string => {
     try {
       if (!hasRoom()) return '';
-      const { slots, fields } = this.memory;
-      const askedAt = fields[Field.AskedAt] as number;
-      const jobs = (slots[Slot.Jobs] as number) - (slots[Slot.JobsAsked] as number);
-      const isPrompt = now() - askedAt <= PROMPT_MILLIS || jobs >= MANY_JOBS;
-      return JSON.stringify(this._see(askedAt, isPrompt, jobs === 0));
+      return JSON.stringify(this._see());
     } catch {
       return '';
     }
   };
 
-  private _see(askedAt: number, isPrompt: boolean, isSameJob: boolean): Sight {
-    const time = now();
-    const weight = time - Math.max(this._lastLookAt, this.memory.fields[Field.BeatAt] as number);
+  /** Also an answer that had to wait for a core: native code had not held it up. */
+  private _isPrompt(lateMillis: number): boolean {
+    if (lateMillis <= PROMPT_MILLIS) return true;
+    const queuedMillis = this._mainThreadTime?.()?.queuedMillis ?? 0;
+    return lateMillis - (queuedMillis - (this.memory.fields[Field.QueuedAsked] as number)) <= PROMPT_MILLIS;
+  }
+
+  private _see(): Sight {
+    const at = now();
+    const { slots, fields } = this.memory;
+    const askedAt = fields[Field.AskedAt] as number;
+    const job = jobsOf(slots);
+    const callback = slots[Slot.Callbacks] as number;
+    const jobs = (job - (slots[Slot.JobsAsked] as number)) | 0;
+    const isPrompt = this._isPrompt(at - askedAt) || jobs >= MANY_JOBS;
     this._onLook(askedAt, isPrompt);
-    const accuracy = isPrompt ? 'during' : 'after';
     // After a native call and in another callback or promise job than it was made in: nothing here was there.
-    const { frames, justEntered } = isPrompt || isSameJob ? readStack(OWN_FRAMES + 1) : NO_STACK;
-    const seen = justEntered && !isPrompt ? frames.slice(1) : frames;
-    const stack = fromUserCode(seen);
+    const seen = isPrompt || jobs === 0 ? readStack(OWN_FRAMES + 1, this._knownFrames) : NO_STACK;
+    const before = this._lastLook;
+    const since = Math.max(before?.at ?? 0, fields[Field.BeatAt] as number);
+    const look: Look = { ...seen, loopCount: loopCount(), callback, job, isPrompt, since, askedAt, at };
+    const probes = probesOf(look, before);
+    const { stack, accuracy } = probes[0] as Probe;
     // Only Node.js's own code or ours on the stack, between two callbacks: the next look, which comes soon, has to tell.
     if (stack.length > 0 || !isPrompt) {
-      this._lastLookAt = time;
+      this._lastLook = look;
       if (this._probes.length < MAX_PROBES) {
-        const probe = { loopCount: loopCount(), stack, accuracy, weight } as const;
-        this._probes.push(probe);
-        this.onProbe?.(probe, time);
+        this._probes.push(...probes);
+        this.onProbe?.(probes[0] as Probe, at);
       }
     }
-    return { span: activeSpan(), frames: stack, accuracy, sdk: this._isUp ? undefined : this._sdkSoFar() };
+    const seenFrames = stack.slice(0, MAX_SIGHT_FRAMES);
+    return { span: activeSpan(), frames: seenFrames, accuracy, sdk: this._isUp ? undefined : this._sdkSoFar() };
   }
 }
 
@@ -383,7 +401,7 @@ function telemetryVariables(environment: NodeJS.ProcessEnv): Record<string, stri
   return Object.fromEntries(entries) as Record<string, string>;
 }
 
-const NO_STACK = { frames: [], justEntered: false } as const;
+const NO_STACK = { frames: [], justEntered: false, isCut: false } as const;
 
 /** What is known of it by now. */
 function plainResource(resource: SdkResource): PlainResource {

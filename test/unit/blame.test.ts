@@ -3,7 +3,6 @@ import type { Span } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import { blame } from '../../src/block/blame.js';
 import { Tally } from '../../src/recorder/span-time.js';
-import { describeBlock } from '../../src/report/logs.js';
 
 const TRACE_ID = 'a'.repeat(32);
 const id = (n: number): string => n.toString(16).padStart(16, '0');
@@ -22,7 +21,11 @@ function blameFor(...ran: [span: number, millis: number, parent?: number][]) {
     return tally;
   });
   const busyMicros = tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
-  const block = blame({ loopCount: 1, endedAt: 1_000, startMicros: 0, startTurn: 0, busyMicros, tallies }, 50, 10_000);
+  const block = blame(
+    { loopCount: 1, endedAt: 1_000, startMicros: 0, startTurn: 0, busyMicros, tallies, callbacks: 1 },
+    50,
+    10_000,
+  );
   return { block, blamed: block.blamed.map((share) => share.span?.spanContext().spanId ?? 'nobody') };
 }
 
@@ -66,18 +69,5 @@ describe('blame', () => {
   it('places the block on the wall clock', () => {
     const { block } = blameFor([1, 80]);
     expect(block).toMatchObject({ startTimeMillis: 10_920, endTimeMillis: 11_000, durationMillis: 80 });
-  });
-});
-
-describe('describeBlock', () => {
-  it('says who and how long, in a sentence', () => {
-    expect(describeBlock(blameFor([1, 412]).block)).toBe('event loop blocked for 412 ms by "span 1"');
-    expect(describeBlock(blameFor([1, 60], [2, 80]).block)).toBe(
-      'event loop blocked for 140 ms by "span 2" and "span 1"',
-    );
-    expect(describeBlock(blameFor([0, 60]).block)).toBe('event loop blocked for 60 ms by code under no span');
-    expect(describeBlock(blameFor([1, 30], [2, 25]).block)).toBe(
-      'event loop blocked for 55 ms by 2 spans together, most of it under "span 1"',
-    );
   });
 });

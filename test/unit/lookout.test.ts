@@ -75,7 +75,7 @@ describe('what it tells of its own lateness', () => {
     look.mockImplementationOnce(onLook);
     startLookout();
     // No beat comes: it looks, and looks again.
-    advance(30);
+    advance(28);
     expect(look).toHaveBeenCalledTimes(1);
     afterwards();
     advance(30);
@@ -173,6 +173,25 @@ describe('a hang', () => {
     advance(HANG + 10);
     expect(report.mock.calls.map(([hang]) => hang.sight)).toEqual([undefined]);
     expect(report.mock.calls[0]?.[0].running).toEqual(running);
+  });
+});
+
+describe('a block', () => {
+  it('is looked at twice soon after one another, then at intervals, and the longer it lasts the less often', () => {
+    const looks: number[] = [];
+    look.mockImplementation(() => looks.push(time));
+    startLookout(undefined, { ...DATA, lookIntervalMillis: 20 });
+    advance(3_000);
+    const gaps = looks.slice(1).map((at, i) => at - (looks[i] as number));
+    expect(Math.abs((looks[0] as number) - DATA.firstLookMillis)).toBeLessThanOrEqual(2);
+    expect(gaps.slice(0, 2)).toEqual([5, 10]);
+    for (const [i, gap] of gaps.slice(2).entries()) {
+      const wanted = Math.max(20, 0.02 * (looks[i + 2] as number));
+      expect(gap).toBeGreaterThanOrEqual(Math.floor(wanted) - 1);
+      expect(gap).toBeLessThanOrEqual(wanted + 10);
+    }
+    expect(looks.length).toBeGreaterThan(70);
+    expect(looks.length).toBeLessThan(110);
   });
 });
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
-import { codeAttributes, describeFrame } from '../../report/code.js';
+import { codeAttributes } from '../../report/code.js';
+import { describeHang } from '../../report/sentence.js';
 import * as semconv from '../../semconv.js';
 import { toSeconds } from '../../system/seconds.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
@@ -51,10 +52,11 @@ export class HangReporter {
     const span = hang.sight ? hang.sight.span : hang.running;
     const stack = hang.sight && mapFrames(hang.sight.frames);
     const frame = stack?.[0];
-    const location = frame && stack && hang.sight ? { frame, stack, accuracy: hang.sight.accuracy } : undefined;
+    const location =
+      frame && stack && hang.sight ? { frame, stack, accuracy: hang.sight.accuracy, share: 1 } : undefined;
     const endedAt = Date.now();
     const state = mainThreadState();
-    const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span, frame && describeFrame(frame), state);
+    const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span?.name, location, state);
     writeLine(body, span);
 
     const hangSpanId = randomBytes(8).toString('hex');
@@ -117,19 +119,6 @@ export class HangReporter {
 }
 
 const SCOPE = { name: PACKAGE_NAME, version: PACKAGE_VERSION };
-
-function describeHang(
-  millis: number,
-  isStarting: boolean,
-  span: PublishedSpan | undefined,
-  place: string | undefined,
-  state: string | undefined,
-): string {
-  const who = span ? ` by "${span.name}"` : '';
-  const where = place ? ` in ${place}` : state ? ` in native code, ${state}` : '';
-  const when = isStarting ? ' at start-up' : '';
-  return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;
-}
 
 /** Straight to the descriptor: a worker's `process.stderr` passes through the thread that is stuck. */
 function writeLine(body: string, span: PublishedSpan | undefined): void {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Field, type SharedMemory, Slot } from '../../system/shared-memory.js';
+import { Field, jobsOf, type SharedMemory, Slot } from '../../system/shared-memory.js';
 import { LOOK_KEY, type Sight } from '../messages.js';
 
 /** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */
@@ -34,6 +34,8 @@ export class Inspector {
   constructor(
     private readonly _memory: SharedMemory,
     private readonly _now: () => number,
+    /** For how long the main thread was ready to run and had no core, so far. */
+    private readonly _mainQueuedMillis: () => number,
     private readonly _onBlind: (reason: string) => void,
   ) {}
 
@@ -66,7 +68,8 @@ export class Inspector {
       session.connectToMainThread();
       this._session = session;
       Atomics.add(slots, Slot.Sessions, 1);
-      Atomics.store(slots, Slot.JobsAsked, Atomics.load(slots, Slot.Jobs));
+      Atomics.store(slots, Slot.JobsAsked, jobsOf(slots));
+      fields[Field.QueuedAsked] = this._mainQueuedMillis();
       this._askedAt = this._now();
       fields[Field.AskedAt] = this._askedAt;
       session.post('Runtime.evaluate', EVALUATE_LOOK, (error, answer) => {

@@ -10,6 +10,11 @@ const ALERT_MILLIS = 10;
 const LATE_MILLIS = 3;
 /** We were woken so much too late ourselves: it is the machine, and the main thread gets a chance to beat first. */
 const OVERSLEPT_MILLIS = 20;
+/**
+ * The second look follows the first so soon, and the third the second after twice the time: one alone cannot tell a
+ * function that runs from one of many that take turns, and most blocks are short. Milliseconds.
+ */
+const SECOND_LOOK_MILLIS = 5;
 /** How often a look that found no code of the application is repeated at once. */
 const MAX_REPEATS = 5;
 /** A look that waits so long for its answer is held up by native code. Milliseconds. */
@@ -37,6 +42,8 @@ export class Lookout {
   /** How long the main thread had waited for a core when that beat was seen. */
   private _queuedMillis = 0;
   private _lastLookAt = 0;
+  /** How often it was looked at since that beat. */
+  private _looks = 0;
   private _lastSight: Sight | undefined;
   /** For how long a look has waited for its answer, at the most, since the beat. */
   private _longestWaitMillis = 0;
@@ -129,7 +136,7 @@ export class Lookout {
     // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
     if (untilLookMillis > 0) return this._doze(time, Math.max(untilLookMillis, 1));
     if (!overslept) this._whileSilent(time);
-    return this._sleep(this._prepare(time), ALERT_MILLIS);
+    return this._sleep(this._prepare(time), Math.min(this._lookIntervalMillis(), ALERT_MILLIS));
   }
 
   /** Whether nothing is under way in this thread that would have to wait. */
@@ -180,6 +187,7 @@ export class Lookout {
     this._queuedMillis = this._mainQueuedMillis();
     this._silentMillis = Math.max(Math.min(time - beatAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
     this._lastLookAt = 0;
+    this._looks = 0;
     this._lastSight = undefined;
     this._longestWaitMillis = 0;
     this._nextReportMillis = this._data.hangThresholdMillis;
@@ -187,11 +195,9 @@ export class Lookout {
 
   private _whileSilent(time: number): void {
     const sinceLook = time - this._lastLookAt;
-    if (
-      this._data.mayLook &&
-      sinceLook >= Math.max(this._data.lookIntervalMillis, this._silentMillis * LOOK_SHARE) - 1
-    ) {
+    if (this._data.mayLook && sinceLook >= this._lookIntervalMillis() - 1) {
       this._lastLookAt = time;
+      this._looks++;
       this._look(MAX_REPEATS);
     }
     if (this._data.hangThresholdMillis > 0 && this._hungMillis() >= this._nextReportMillis) this._reportHang(time);
@@ -205,6 +211,12 @@ export class Lookout {
 
   private _isStarting(): boolean {
     return Atomics.load(this._memory.slots, Slot.Starting) === 1;
+  }
+
+  private _lookIntervalMillis(): number {
+    const { lookIntervalMillis } = this._data;
+    const soon = this._looks === 0 ? lookIntervalMillis : SECOND_LOOK_MILLIS * this._looks;
+    return Math.max(Math.min(soon, lookIntervalMillis), this._silentMillis * LOOK_SHARE);
   }
 
   private _look(repeats: number): void {

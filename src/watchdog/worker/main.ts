@@ -13,10 +13,10 @@ const tell = (message: FromWorker): void => parentPort?.postMessage(message);
 const mainNow = (): number => processClock() + data.clockOffset;
 
 const memory = new SharedMemory(data.memory);
-const inspector = new Inspector(memory, mainNow, (reason) => tell({ type: 'blind', reason }));
-const reporter = new HangReporter(data.resolveFrom);
 const mainThreadTime = mainThreadTimeReader();
 const queuedMillis = (): number => mainThreadTime?.()?.queuedMillis ?? 0;
+const inspector = new Inspector(memory, mainNow, queuedMillis, (reason) => tell({ type: 'blind', reason }));
+const reporter = new HangReporter(data.resolveFrom);
 const lookout = new Lookout(data, memory, mainNow, queuedMillis, inspector, reporter, tell);
 
 parentPort?.on('message', (message: ToWorker) => {

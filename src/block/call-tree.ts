@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { SampledFrame } from './location.js';
+
+/** A stack that stood for some time. */
+export interface WeighedStack {
+  /** From the code that ran outwards. */
+  readonly stack: readonly SampledFrame[];
+  /** Whether it had more frames than were read: its outermost is not where the callback began. */
+  readonly isCut: boolean;
+  readonly accuracy: 'during' | 'after';
+  /** Whether one is as good as many. */
+  readonly isCertain: boolean;
+  /** Milliseconds. */
+  readonly weight: number;
+}
+
+/** Where a stack stands in a node: at the innermost of its calls. */
+export interface Place {
+  weight: number;
+  sample: WeighedStack;
+  index: number;
+}
+
+/** A function as it was reached by one way of calls, with all stacks that passed through it. */
+export class CallNode {
+  readonly children = new Map<string, CallNode>();
+  /** Of the stacks in it: milliseconds with what it called, and by itself. */
+  weight = 0;
+  selfWeight = 0;
+  samples = 0;
+  /** How many frames the stacks went on beyond it, times their weight. */
+  beyond = 0;
+  /** By line. */
+  readonly places = new Map<number, Place>();
+
+  constructor(
+    readonly key: string,
+    readonly parent: CallNode | undefined,
+  ) {}
+
+  /** The line at which most of its time stood. */
+  get place(): Place {
+    return [...this.places.values()].reduce((most, place) => (place.weight > most.weight ? place : most));
+  }
+
+  descendants(): CallNode[] {
+    return [...this.children.values()].flatMap((child) => [child, ...child.descendants()]);
+  }
+}
+
+/**
+ * The samples of a block as a tree of calls, from the outermost function in. Recursion is folded: a function that calls
+ * itself, directly or by way of others, goes back to its own node, so that a walk over a tree of any depth is the few
+ * functions that it consists of. Node.js's own frames are left out, since one function is called through many of them.
+ */
+export class CallTree {
+  readonly root = new CallNode('', undefined);
+  /** Milliseconds of all samples, also of those that saw nothing certain. */
+  readonly weight: number;
+
+  constructor(readonly samples: readonly WeighedStack[]) {
+    this.weight = samples.reduce((sum, { weight }) => sum + weight, 0);
+    // Where a cut stack belongs the others have to tell.
+    for (const sample of samples) if (!sample.isCut) this._add(sample);
+    for (const sample of samples) if (sample.isCut) this._add(sample);
+  }
+
+  /**
+   * The deepest function below `from` that has at least `share` of its time, seen by `minSamples`: of those, the one
+   * nearest to where the stacks end. Undefined where none has.
+   */
+  deepestShared(from: CallNode, share: number, minSamples: number): CallNode | undefined {
+    const enough = (from === this.root ? this.weight : from.weight) * share;
+    const shared = from.descendants().filter(({ weight, samples }) => weight >= enough && samples >= minSamples);
+    if (shared.length === 0) return undefined;
+    return shared.reduce((best, node) => (node.beyond / node.weight < best.beyond / best.weight ? node : best));
+  }
+
+  /** The function below which, on the way of the most time, only one more is called. */
+  lastCaller(from: CallNode): CallNode {
+    const children = [...from.children.values()].sort((a, b) => b.weight - a.weight);
+    const [next] = children;
+    return next === undefined || next.children.size === 0 ? from : this.lastCaller(next);
+  }
+
+  private _add(sample: WeighedStack): void {
+    const { stack, weight } = sample;
+    const indexes = stack.flatMap((frame, index) => (isUserCode(frame) ? [index] : []));
+    const outermost = indexes.at(-1);
+    if (outermost === undefined) return;
+    let node = sample.isCut ? this._parentOf((stack[outermost] as SampledFrame).functionKey) : this.root;
+    /** Of each node on the way the innermost call. */
+    const passed = new Map<CallNode, number>();
+    for (let above: CallNode | undefined = node; above !== undefined; above = above.parent) passed.set(above, -1);
+    for (let i = indexes.length - 1; i >= 0; i--) {
+      node = enter(node, (stack[indexes[i] as number] as SampledFrame).functionKey);
+      passed.set(node, i);
+    }
+    node.selfWeight += weight;
+    for (const [via, i] of passed) {
+      via.weight += weight;
+      via.samples += sample.isCertain ? Number.POSITIVE_INFINITY : 1;
+      via.beyond += weight * (i < 0 ? indexes.length : i);
+      if (i >= 0) addPlace(via, sample, indexes[i] as number);
+    }
+  }
+
+  /** The node below which a stack goes on whose outermost known frame is this function. */
+  private _parentOf(key: string): CallNode {
+    const known = this.root.descendants().filter((node) => node.key === key);
+    if (known.length === 0) return this.root;
+    return known.reduce((most, node) => (node.weight > most.weight ? node : most)).parent as CallNode;
+  }
+}
+
+function enter(from: CallNode, key: string): CallNode {
+  for (let node: CallNode | undefined = from; node !== undefined; node = node.parent) if (node.key === key) return node;
+  const known = from.children.get(key);
+  if (known !== undefined) return known;
+  const child = new CallNode(key, from);
+  from.children.set(key, child);
+  return child;
+}
+
+function addPlace(node: CallNode, sample: WeighedStack, index: number): void {
+  const { lineNumber } = sample.stack[index] as SampledFrame;
+  const place = node.places.get(lineNumber);
+  if (place === undefined) {
+    node.places.set(lineNumber, { weight: sample.weight, sample, index });
+    return;
+  }
+  place.weight += sample.weight;
+  if (isBetter(sample, place.sample)) {
+    place.sample = sample;
+    place.index = index;
+  }
+}
+
+function isBetter(sample: WeighedStack, than: WeighedStack): boolean {
+  if (sample.accuracy !== than.accuracy) return sample.accuracy === 'during';
+  return sample.weight > than.weight;
+}
+
+/** Of the application or its libraries. */
+export function isUserCode({ filePath }: SampledFrame): boolean {
+  return filePath !== '' && !filePath.startsWith('node:');
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Block, BlockShare, CodeLocation } from '../types.js';
+import { describeFrame } from './code.js';
+
+/** What is said of a block and of a hang, in the words of a person: once for the log, the terminal, the guard, the hang. */
+
+/** More names than this nobody reads. */
+const MAX_NAMES = 3;
+/** A part of the whole from here on is most of it. */
+const MOST = 0.5;
+/** `SpanKind` of entry spans. Its enum would drag the API into the watchdog's thread. */
+const SERVER = 1;
+const CONSUMER = 4;
+
+/** `event loop blocked for 412 ms by "GET /report" in buildReport (src/report.ts:42:7)` */
+export function describeBlock(block: Block): string {
+  const { location, hottest, durationMillis } = block;
+  const where = location ? describePlace(block, location) : '';
+  const within = hottest
+    ? `, ${percent(hottest.selfMillis, durationMillis)} of it in ${describeFrame(hottest.frame)}`
+    : '';
+  return `${describeWhose(block)}${where}${within}`;
+}
+
+/** `event loop blocked for 412 ms by "GET /report"` */
+export function describeWhose(block: Block): string {
+  return `${describeLength(block)}${describeWho(block)}`;
+}
+
+/** `event loop hangs: blocked for 2.0 s by "GET /report" in buildReport (src/report.ts:42:7)` */
+export function describeHang(
+  millis: number,
+  isStarting: boolean,
+  spanName: string | undefined,
+  location: CodeLocation | undefined,
+  threadState: string | undefined,
+): string {
+  const who = spanName === undefined ? '' : ` by "${spanName}"`;
+  const where = location ? placeWithShare(location) : threadState ? ` in native code, ${threadState}` : '';
+  const when = isStarting ? ' at start-up' : '';
+  return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;
+}
+
+function describeLength({ durationMillis }: Block): string {
+  return `event loop blocked for ${Math.round(durationMillis)} ms`;
+}
+
+/** Who ran, and in how many callbacks; nothing where it was one under no span. */
+function describeWho(block: Block): string {
+  const { callbackCount } = block;
+  const spans = describeSpans(block);
+  if (callbackCount === undefined) return spans && ` by ${spans}`;
+  return spans ? ` by ${spans} in ${callbackCount} callbacks` : ` by ${callbackCount} callbacks`;
+}
+
+function describePlace({ callbackCount }: Block, location: CodeLocation): string {
+  if (callbackCount === undefined || location.share < MOST) return placeWithShare(location);
+  return `, most of them ${describeFrame(location.frame)}`;
+}
+
+/** ` in buildReport (src/report.ts:42:7)`, or `, 42 % of it in …` where that is not the most of it. */
+function placeWithShare({ frame, share }: CodeLocation): string {
+  return `${share < MOST ? `, ${percent(share, 1)} of it` : ''} in ${describeFrame(frame)}`;
+}
+
+function percent(part: number, whole: number): string {
+  return `${Math.round((part / whole) * 100)} %`;
+}
+
+function describeSpans(block: Block): string {
+  const { blamed, shares, shared } = block;
+  const spans = shares.filter(({ span }) => span);
+  // The place says more than "code under no span", which is what it is without an SDK as well.
+  if (!blamed.some(({ span }) => span) && (!shared || spans.length === 0)) return '';
+  return shared ? describeTogether(blamed, shares, spans) : listNames(blamed);
+}
+
+/** No span was long enough alone. */
+function describeTogether(
+  blamed: readonly BlockShare[],
+  shares: readonly BlockShare[],
+  spans: readonly BlockShare[],
+): string {
+  const [first] = blamed;
+  if (first?.span === undefined) {
+    return `code under no span and ${spans.length > MAX_NAMES ? `${spans.length} spans` : listNames(spans)}`;
+  }
+  if (spans.length <= 1) return listNames([first, ...shares.filter(({ span }) => span === undefined)]);
+  if (blamed.length > 1) return listNames(blamed);
+  if (areOfOneTrace([first, ...spans])) return describeRequest(spans.find(isEntry) ?? first, spans);
+  const [most] = groupByName(spans);
+  if (most === undefined || most.count === spans.length) return listNames(spans);
+  const whose = most.count > 1 ? `${most.count} of them` : 'the longest';
+  return `${spans.length} spans, ${whose} "${most.name}"`;
+}
+
+/** One request: its entry span, and of what ran in it that with most time. */
+function describeRequest(lead: BlockShare, spans: readonly BlockShare[]): string {
+  const inside = spans.filter(({ span }) => span !== lead.span);
+  const [most] = groupByName(inside);
+  if (most === undefined || most.name === lead.name) return `"${lead.name}"`;
+  const longest = `${most.count > 1 ? `${most.count} × ` : ''}"${most.name}"`;
+  return inside.length === most.count ? `"${lead.name}" with ${longest}` : `"${lead.name}", longest in ${longest}`;
+}
+
+function areOfOneTrace(shares: readonly BlockShare[]): boolean {
+  return new Set(shares.map(({ span }) => span?.spanContext().traceId)).size === 1;
+}
+
+function isEntry({ span }: BlockShare): boolean {
+  const { kind } = span as { kind?: unknown };
+  return kind === SERVER || kind === CONSUMER;
+}
+
+interface Group {
+  readonly name: string;
+  readonly isSpan: boolean;
+  count: number;
+  millis: number;
+}
+
+/** Shares of one name together, most time first. */
+function groupByName(shares: readonly BlockShare[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const { span, name, durationMillis } of shares) {
+    const group = groups.get(name) ?? { name, isSpan: span !== undefined, count: 0, millis: 0 };
+    groups.set(name, group);
+    group.count++;
+    group.millis += durationMillis;
+  }
+  return [...groups.values()].sort((a, b) => b.millis - a.millis);
+}
+
+/** `4 × "GET /a", "GET /b" and 7 others` */
+function listNames(shares: readonly BlockShare[]): string {
+  const groups = groupByName(shares);
+  const isTooMany = groups.length > MAX_NAMES;
+  const named = groups.slice(0, isTooMany ? MAX_NAMES - 1 : MAX_NAMES);
+  const texts = named.map(({ name, isSpan, count }) =>
+    isSpan ? `${count > 1 ? `${count} × ` : ''}"${name}"` : 'code under no span',
+  );
+  const rest = shares.length - named.reduce((sum, { count }) => sum + count, 0);
+  if (rest > 0) texts.push(`${rest} others`);
+  const last = texts.pop() as string;
+  return texts.length > 0 ? `${texts.join(', ')} and ${last}` : last;
+}
