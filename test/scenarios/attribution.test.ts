@@ -152,7 +152,7 @@ describe('several spans in one iteration', () => {
     expectDuration(result, durationOf(block as never), measured);
     // Every one of them has ended by then, and none reached the threshold alone: nothing is written on them.
     expect(result.blamedNames).toEqual([]);
-    expect(result.blockLogs[0]?.body).toMatch(/^event loop blocked for \d+ ms by \d\d spans together/);
+    expect(result.blockLogs[0]?.body).toMatch(/^event loop blocked for \d+ ms by \d\d spans, the longest "span 7"/);
   });
 
   it('names the nearest common ancestor of thousands of tiny children', async () => {
@@ -224,7 +224,7 @@ describe('nobody', () => {
     const measured = result.measured('nobody');
     expectDuration(result, durationOf(block as never), measured);
     expect(result.blockLogs[0]?.body).toMatch(
-      `event loop blocked for ${Math.round(durationOf(block as never))} ms by code under no span in block (`,
+      `event loop blocked for ${Math.round(durationOf(block as never))} ms in block (`,
     );
   });
 

@@ -63,7 +63,7 @@ describe('an express application that nobody has touched', () => {
     expect(stderr).toMatch(/^ {4}<anonymous> \(express-app\.cjs:\d+:\d+\)$/m);
     expect(stderr).toMatch(/^event loop blocked once, \d+ ms in all$/m);
     expect(stderr).toMatch(new RegExp(`^ +\\d+ ms +1 +\\d+ ms {2}${where}$`, 'm'));
-    expect(stderr).toMatch(new RegExp(`: failed, over 150 ms: .* at ${where}\n$`));
+    expect(stderr).toMatch(new RegExp(`: failed, over 150 ms: .* in ${where}\n$`));
     expect(code).toBe(1);
   });
 });
@@ -135,7 +135,7 @@ describe.concurrent('the guard', () => {
     ['throw', 1],
   ])('fails a process that ends by %s, with %i', async (scenario, expected) => {
     const { stderr, code } = await debug(scenario, { env: { [FAIL_OVER]: '150' } });
-    expect(stderr).toMatch(new RegExp(`: failed, over 150 ms: event loop blocked for .* at ${BUSY_LOOP.source}`));
+    expect(stderr).toMatch(new RegExp(`: failed, over 150 ms: event loop blocked for .* in ${BUSY_LOOP.source}`));
     expect(stderr).toMatch(/^event loop blocked once, /m);
     expect(code).toBe(expected);
     if (scenario === 'throw') expect(stderr).toContain('the own error of the application');

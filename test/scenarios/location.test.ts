@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from 'vitest';
+import { type FixtureSpan, runScenario, type ScenarioResult } from '../support/run-fixture.js';
+
+const run = (name: string): Promise<ScenarioResult> => runScenario('location.cjs', name);
+
+/** Names without their places. */
+function functionsOf(block: FixtureSpan): string[] {
+  const names = block.attributes['eventloop.block.function_names'] as string[];
+  return names.map((name) => name.replace(/ \(.*/, ''));
+}
+
+describe('a flat profile', () => {
+  it.each([
+    [150, 6],
+    [1000, 2],
+  ])('names who calls the helpers, in each block of %i ms', async (millis, times) => {
+    const result = await run(`flat ${millis}`);
+    const blocks = result.blockSpans.filter(({ parentSpanId }) => parentSpanId !== undefined);
+    expect(blocks.map(({ attributes }) => attributes['code.function.name'])).toEqual(Array(times).fill('buildSchema'));
+    for (const { attributes } of blocks) {
+      const durations = attributes['eventloop.block.function_durations'] as number[];
+      expect(durations).toEqual([...durations].sort((a, b) => b - a));
+      expect(durations.length).toBeLessThanOrEqual(5);
+      expect(attributes['eventloop.block.callback_count']).toBeUndefined();
+    }
+    const body = result.blockLogs[0]?.body;
+    expect(body).toMatch(/^event loop blocked for \d+ ms by "build 0" in buildSchema \(location\.cjs:\d+:\d+\)/);
+  });
+});
+
+it('tells what the time divides into where three functions share it', async () => {
+  const result = await run('three functions');
+  const [block, ...more] = result.blockSpans;
+  expect(more).toEqual([]);
+  expect(block?.attributes['code.function.name']).toBe('build');
+  expect(new Set(functionsOf(block as never))).toEqual(new Set(['parse', 'transform', 'render']));
+  const durations = block?.attributes['eventloop.block.function_durations'] as number[];
+  for (const seconds of durations) expect(Math.abs(seconds - 0.4)).toBeLessThan(0.1 + result.heldUpMillis / 1000);
+});
+
+it('never names for a long native call the sibling that is called next', async () => {
+  const result = await run('native call, then a sibling');
+  const parts = result.output.parts as { serialize: number[]; write: number[] };
+  const names = result.blockSpans.map(({ attributes }) => attributes['code.function.name']);
+  expect(names.length).toBeGreaterThanOrEqual(8);
+  // On a machine that gives it no core while it writes, that takes longer than it does itself.
+  const writes = parts.write.filter((millis, i) => millis > (parts.serialize[i] as number) / 3).length;
+  expect(names.filter((name) => name === 'writer').length).toBeLessThanOrEqual(writes);
+  // Not where the block was over before an answer came.
+  const named = names.filter((name) => name === 'serialize' || name === 'save');
+  expect(named.length).toBeGreaterThanOrEqual(8 - writes);
+});
+
+describe('a pile of callbacks', () => {
+  it('says how many there were, and which function most of them', async () => {
+    const result = await run('many callbacks');
+    const [block, ...more] = result.output.spans;
+    expect(more).toEqual([]);
+    const count = block?.attributes['eventloop.block.callback_count'];
+    expect(count).toBeGreaterThanOrEqual(200);
+    expect(count).toBeLessThanOrEqual(210);
+    expect(block?.attributes['code.function.name']).toBe('small');
+    expect(result.output.logs[0]?.body).toMatch(
+      new RegExp(
+        `^event loop blocked for \\d+ ms by ${count} callbacks, most of them small \\(location\\.cjs:\\d+:\\d+\\)$`,
+      ),
+    );
+  });
+
+  it('is none where one of them took the time', async () => {
+    const result = await run('one call beside many callbacks');
+    expect(result.blockSpans.length).toBe(1);
+    expect(result.blockSpans[0]?.attributes).not.toHaveProperty('eventloop.block.callback_count');
+    expect(result.output.logs[0]?.body).toMatch(/^event loop blocked for \d+ ms in block \(harness\.cjs:/);
+  });
+
+  it('are five hundred connections that speak at once', async () => {
+    const result = await run('many connections');
+    const counts = result.output.spans.map(({ attributes }) =>
+      Number(attributes['eventloop.block.callback_count'] ?? 0),
+    );
+    // What comes out of one poll.
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(450);
+    const { body } = result.output.logs.find(({ attributes }) => attributes['eventloop.block.callback_count']) as never;
+    expect(body).toMatch(/ by \d+ callbacks, most of them small \(location\.cjs:/);
+  });
+});
+
+describe('who, as a person says it', () => {
+  it('has the route that the span got since', async () => {
+    const result = await run('a name that comes later');
+    expect(result.blockLogs[0]?.body).toMatch(/ by "GET \/users\/:id" in block \(/);
+    expect(result.blockSpans[0]?.attributes['eventloop.block.span_names']).toContain('GET /users/:id');
+  });
+
+  it('counts spans of one name', async () => {
+    const result = await run('four of one name');
+    expect(result.blockLogs[0]?.body).toMatch(/^event loop blocked for \d+ ms by 4 × "GET \/x" in block \(/);
+  });
+
+  it('is a request and the middleware with most of it', async () => {
+    const result = await run('one request through its middleware');
+    expect(result.blockSpans[0]?.attributes['eventloop.block.shared']).toBe(true);
+    expect(result.blockLogs[0]?.body).toMatch(
+      /^event loop blocked for \d+ ms by "GET \/report", longest in "middleware - 5" in block \(/,
+    );
+  });
+});
