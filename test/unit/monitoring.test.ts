@@ -49,10 +49,11 @@ beforeAll(async () => {
   const exporter = new PrometheusExporter({ preventServerStart: true });
   const instrumentation = new EventLoopInstrumentation();
   instrumentation.setMeterProvider(new MeterProvider({ readers: [exporter] }));
-  await sleep(50);
-  const until = performance.now() + 80;
+  // The loop has turned, so that what follows is no start of a program.
+  await sleep(25);
+  const until = performance.now() + 60;
   while (performance.now() < until);
-  await sleep(100);
+  instrumentation.flush();
   const { resourceMetrics } = await exporter.collect();
   emitted = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics);
   const text = await new Promise<string>((done) => {

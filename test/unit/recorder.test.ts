@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
-import { expect, it } from 'vitest';
-import { type BusyIteration, SliceRecorder } from '../../src/recorder/recorder.js';
+import { expect, it, vi } from 'vitest';
+import type { BusyIteration } from '../../src/recorder/recorder.js';
 import type { Tally } from '../../src/recorder/span-time.js';
+
+/** Time goes by where a test says so, and the loop never turns. */
+const clock = vi.hoisted(() => ({ time: 1_000 }));
+vi.mock('../../src/system/clock.js', async (importOriginal) => ({
+  ...(await importOriginal<object>()),
+  now: () => clock.time,
+  loopCount: () => 1,
+  idleTime: () => 500,
+}));
+const { SliceRecorder } = await import('../../src/recorder/recorder.js');
 
 const listener = {
   onIteration() {},
@@ -16,7 +26,7 @@ const listener = {
 };
 
 /** A recorder, and the blocks that it has found. */
-function recording(): { recorder: SliceRecorder; iterations: BusyIteration[] } {
+function recording(): { recorder: InstanceType<typeof SliceRecorder>; iterations: BusyIteration[] } {
   const iterations: BusyIteration[] = [];
   const onBusyIteration = (iteration: BusyIteration): void => {
     iterations.push(iteration);
@@ -32,8 +42,7 @@ function finish({ recorder, iterations }: ReturnType<typeof recording>, span: Sp
 }
 
 function spend(millis: number): void {
-  const startedAt = performance.now();
-  while (performance.now() - startedAt < millis);
+  clock.time += millis;
 }
 
 /** The contexts of that many spans. */
