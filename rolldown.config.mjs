@@ -16,7 +16,11 @@ const workerSource = {
   async load(id) {
     if (id !== '\0worker-source') return undefined;
     const bundle = await rolldown({ input: 'src/watchdog/worker/main.ts', external: [/^node:/], platform: 'node' });
-    const { output: chunks } = await bundle.generate({ format: 'cjs', minify: { mangle: false, compress: true } });
+    const { output: chunks } = await bundle.generate({
+      format: 'cjs',
+      strict: true,
+      minify: { mangle: false, compress: true },
+    });
     return `export const WORKER_SOURCE = ${JSON.stringify(chunks[0].code)};`;
   },
 };
@@ -24,7 +28,7 @@ const plugins = [workerSource];
 
 export default defineConfig([
   { input, external, plugins, platform: 'node', output: { ...output('esm', 'mjs'), sourcemap: true, cleanDir: true } },
-  { input, external, plugins, platform: 'node', output: { ...output('cjs', 'cjs'), sourcemap: true } },
+  { input, external, plugins, platform: 'node', output: { ...output('cjs', 'cjs'), sourcemap: true, strict: true } },
   { input, external, plugins: [dts({ emitDtsOnly: true })], output: { ...output('esm', 'mts') } },
   { input, external, plugins: [dts({ emitDtsOnly: true })], output: { ...output('esm', 'cts') } },
 ]);

@@ -22,15 +22,27 @@ export function whenExiting(run: () => number): void {
     }
     return code;
   };
-  patchMethod(target, 'emit', function (this: ExitingProcess, name: string) {
-    // biome-ignore lint/complexity/noArguments: passes on whatever is emitted, without an array
-    const result = Reflect.apply(emit, this, arguments);
-    if (name === 'exit' && exitCode() !== 0 && !isFailure(process.exitCode)) process.exitCode = exitCode();
-    return result;
-  });
-  patchMethod(target, 'reallyExit', function (this: ExitingProcess, given?: number | string) {
-    Reflect.apply(reallyExit, this, [isFailure(given) ? given : exitCode()]);
-  });
+  patchMethod(
+    target,
+    'emit',
+    {
+      emit(this: ExitingProcess, name: string) {
+        // biome-ignore lint/complexity/noArguments: passes on whatever is emitted, without an array
+        const result = Reflect.apply(emit, this, arguments);
+        if (name === 'exit' && exitCode() !== 0 && !isFailure(process.exitCode)) process.exitCode = exitCode();
+        return result;
+      },
+    }.emit,
+  );
+  patchMethod(
+    target,
+    'reallyExit',
+    {
+      reallyExit(this: ExitingProcess, given?: number | string) {
+        Reflect.apply(reallyExit, this, [isFailure(given) ? given : exitCode()]);
+      },
+    }.reallyExit,
+  );
 }
 
 function isFailure(code: unknown): boolean {

@@ -28,12 +28,18 @@ export function tapConnections(recorder: SliceRecorder): () => void {
   const uses = new WeakMap<object, Use>();
   const original = Socket.prototype.write as (...args: unknown[]) => boolean;
 
-  const untap = patchMethod(Socket.prototype, 'write', function write(this: Socket & SocketInternals) {
-    const handle = this._handle;
-    if (handle != null && this.server == null && recorder.enabled) noteWrite(handle, recorder.activeContext());
-    // biome-ignore lint/complexity/noArguments: passes on every overload of write without an array
-    return Reflect.apply(original, this, arguments);
-  });
+  const untap = patchMethod(
+    Socket.prototype,
+    'write',
+    {
+      write(this: Socket & SocketInternals) {
+        const handle = this?._handle;
+        if (handle != null && this.server == null && recorder.enabled) noteWrite(handle, recorder.activeContext());
+        // biome-ignore lint/complexity/noArguments: passes on every overload of write without an array
+        return Reflect.apply(original, this, arguments);
+      },
+    }.write,
+  );
 
   function noteWrite(handle: object, context: Context | undefined): void {
     const use = uses.get(handle);

@@ -16,8 +16,7 @@ interface Storage {
   readonly kResourceStore?: symbol;
   readonly enabled?: boolean;
   getStore(): Store;
-  /** @param isScoped known to ours only. */
-  enterWith(store: Store, isScoped?: boolean): void;
+  enterWith(store: Store): void;
   run(store: Store, callback: AnyFunction, ...args: unknown[]): unknown;
 }
 
@@ -51,14 +50,21 @@ export function tapContextManager(manager: ContextManager, recorder: SliceRecord
  */
 function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
   const enterWith = storage.enterWith;
-  const untapEnterWith = patchMethod(storage, 'enterWith', function (this: Storage, store: Store, isScoped?: boolean) {
-    enterWith.call(this, store);
-    recorder.enterContext(store, isScoped);
-  });
+  const untapEnterWith = patchMethod(
+    storage,
+    'enterWith',
+    {
+      enterWith(this: Storage, store: Store): unknown {
+        // biome-ignore lint/complexity/noArguments: passes on whatever another's wrap takes, without an array
+        const result = apply(enterWith, this, arguments);
+        recorder.enterContext(store);
+        return result;
+      },
+    }.enterWith,
+  );
   // Where Node keeps the store is its own affair and has changed within a major version: asked, never assumed.
   const key = keepsStoreOnResource() ? storage.kResourceStore : undefined;
-  const run = key === undefined ? runByEnterWith : runOnResource(key, recorder);
-  const untapRun = runGoesThroughEnterWith() ? undefined : patchMethod(storage, 'run', run);
+  const untapRun = runGoesThroughEnterWith() ? undefined : patchMethod(storage, 'run', runOf(storage, key, recorder));
   recorder.activeContext = () => storage.getStore();
   recorder.contextOf = key === undefined ? recorder.activeContext : (resource) => storeOf(storage, key, resource);
   return () => {
@@ -102,88 +108,143 @@ function storeOf(storage: Storage, key: symbol, resource: object): Store {
   return resource instanceof Promise ? stores[key] : stores[key];
 }
 
+function runOf(storage: Storage, key: symbol | undefined, recorder: SliceRecorder): AnyFunction {
+  const { run, enterWith } = storage;
+  if (!isNodes(run as AnyFunction)) return around(run as AnyFunction, 1, recorder);
+  const result = key === undefined ? runByEnterWith(enterWith, recorder) : runOnResource(key, recorder);
+  return result as AnyFunction;
+}
+
+/** Whether it is Node.js's own code, which calls through copies of the built-in functions: no wrap, no subclass. */
+function isNodes(method: AnyFunction): boolean {
+  return /\bReflectApply\(/.test(Function.prototype.toString.call(method));
+}
+
+/**
+ * Replaces a method that runs a callback in another context, the argument at `index`, and that may look at what it is
+ * given: a proxy has the name, the length and all else of the function.
+ */
+function around(original: AnyFunction, index: number, recorder: SliceRecorder): AnyFunction {
+  const entering: ProxyHandler<AnyFunction> = {
+    apply(callback, thisArg, args) {
+      recorder.resync();
+      return apply(callback, thisArg, args);
+    },
+  };
+  return {
+    around(this: unknown): unknown {
+      // biome-ignore-start lint/complexity/noArguments: passes on whatever the method takes, without an array
+      if (!recorder.enabled) return apply(original, this, arguments);
+      const callback = arguments[index];
+      if (typeof callback === 'function') arguments[index] = new Proxy(callback, entering);
+      try {
+        return apply(original, this, arguments);
+      } finally {
+        recorder.resync();
+      }
+      // biome-ignore-end lint/complexity/noArguments: until here
+    },
+  }.around;
+}
+
 /**
  * `run` as Node.js has it with AsyncContextFrame, for the versions whose own does not go through `enterWith`: with no
  * frame more than theirs, so that nested `with` overflows no earlier.
  */
-function runByEnterWith(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
-  const outer = this.getStore();
-  if (outer === store) return apply(callback, null, args);
-  this.enterWith(store, true);
-  try {
-    return apply(callback, null, args);
-  } finally {
-    this.enterWith(outer, true);
-  }
+function runByEnterWith(enterWith: Storage['enterWith'], recorder: SliceRecorder): Storage['run'] {
+  return {
+    run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
+      const outer = this.getStore();
+      if (Object.is(outer, store)) return apply(callback, null, args);
+      enterWith.call(this, store);
+      recorder.enterContext(store, true);
+      try {
+        return apply(callback, null, args);
+      } finally {
+        enterWith.call(this, outer);
+        recorder.enterContext(outer, true);
+      }
+    },
+  }.run;
 }
 
 /** The same where the store is kept on the current resource, which is then asked for once and not three times. */
 function runOnResource(key: symbol, recorder: SliceRecorder): Storage['run'] {
-  return function run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
-    const resource = executionAsyncResource() as Record<symbol, Store>;
-    const outer = this.enabled ? resource[key] : undefined;
-    if (outer === store) return apply(callback, null, args);
-    if (this.enabled) {
-      resource[key] = store;
-      recorder.enterContext(store, true);
-    } else {
-      this.enterWith(store, true);
-    }
-    try {
-      return apply(callback, null, args);
-    } finally {
-      resource[key] = outer;
-      recorder.enterContext(outer, true);
-    }
-  };
+  return {
+    run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
+      const resource = executionAsyncResource() as Record<symbol, Store>;
+      const outer = this.enabled ? resource[key] : undefined;
+      if (Object.is(outer, store)) return apply(callback, null, args);
+      if (this.enabled) {
+        resource[key] = store;
+        recorder.enterContext(store, true);
+      } else {
+        this.enterWith(store);
+      }
+      try {
+        return apply(callback, null, args);
+      } finally {
+        resource[key] = outer;
+        recorder.enterContext(outer, true);
+      }
+    },
+  }.run;
 }
 
 /** Any other manager: it can only be tapped around `with`, which `bind` goes through as well. */
 function tapManager(manager: TappableManager, recorder: SliceRecorder): () => void {
-  const untaps: (() => void)[] = [];
-  const original = manager.with as (...args: unknown[]) => unknown;
-  untaps.push(
-    patchMethod(
-      manager,
-      'with',
-      function (this: ContextManager, context: Context, fn: AnyFunction, thisArg?: unknown, ...args: unknown[]) {
-        const entered = function (this: unknown, ...fnArgs: unknown[]): unknown {
+  const untapWith = patchMethod(manager, 'with', around(manager.with as AnyFunction, 1, recorder));
+  const attach = manager.attach as AnyFunction | undefined;
+  const untapAttach = patchMethod(
+    manager,
+    'attach',
+    {
+      attach(this: ContextManager): unknown {
+        // biome-ignore lint/complexity/noArguments: passes on whatever this manager takes, without an array
+        const token = apply(attach as AnyFunction, this, arguments);
+        if (recorder.enabled) {
           recorder.resync();
-          return fn.apply(this, fnArgs);
-        };
+          if (typeof token === 'object' && token !== null) tapToken(token as Token, recorder);
+        }
+        return token;
+      },
+    }.attach,
+  );
+  recorder.activeContext = () => {
+    // Asked in async hooks, where a throw ends the process.
+    try {
+      const context: Context | undefined = manager.active();
+      return typeof context?.getValue === 'function' ? context : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  recorder.contextOf = recorder.activeContext;
+  return () => {
+    untapWith();
+    untapAttach();
+    recorder.activeContext = noStore;
+    recorder.contextOf = noStore;
+  };
+}
+
+/** Each token is told apart by who made it: its own `dispose` is followed, and not that of its class. */
+function tapToken(token: Token, recorder: SliceRecorder): void {
+  const original = token.dispose as AnyFunction;
+  patchMethod(
+    token,
+    'dispose',
+    {
+      dispose(this: Token): unknown {
         try {
-          return original.call(this, context, entered, thisArg, ...args);
+          // biome-ignore lint/complexity/noArguments: passes on whatever this token takes, without an array
+          return apply(original, this, arguments);
         } finally {
           recorder.resync();
         }
       },
-    ),
+    }.dispose,
   );
-  const attach = manager.attach;
-  if (typeof attach === 'function') {
-    untaps.push(
-      patchMethod(manager, 'attach', function (this: ContextManager, context: Context) {
-        const token = attach.call(this, context);
-        recorder.resync();
-        const dispose = token.dispose;
-        patchMethod(token, 'dispose', function (this: Token) {
-          dispose.call(this);
-          recorder.resync();
-        });
-        return token;
-      }),
-    );
-  }
-  recorder.activeContext = () => {
-    const context: Context | undefined = manager.active();
-    return typeof context?.getValue === 'function' ? context : undefined;
-  };
-  recorder.contextOf = recorder.activeContext;
-  return () => {
-    for (const untap of untaps) untap();
-    recorder.activeContext = noStore;
-    recorder.contextOf = noStore;
-  };
 }
 
 /**
@@ -194,24 +255,30 @@ function tapManager(manager: TappableManager, recorder: SliceRecorder): () => vo
  */
 export function tapAsyncResource(recorder: SliceRecorder): () => void {
   const original = AsyncResource.prototype.runInAsyncScope as AnyFunction;
+  if (!isNodes(original)) {
+    return patchMethod(AsyncResource.prototype, 'runInAsyncScope', around(original, 0, recorder));
+  }
   // `this` is the receiver that the caller asked for: passed through, so that no closure is needed.
   function entered(this: unknown, fn: AnyFunction, ...args: unknown[]): unknown {
     recorder.resync();
-    return Reflect.apply(fn, this, args);
+    return apply(fn, this, args);
   }
   return patchMethod(
     AsyncResource.prototype,
     'runInAsyncScope',
-    function runInAsyncScope(this: AsyncResource, fn: AnyFunction, thisArg?: unknown, ...args: unknown[]): unknown {
-      if (!recorder.enabled) return original.call(this, fn, thisArg, ...args);
-      try {
-        return HAS_ASYNC_CONTEXT_FRAME
-          ? original.call(this, entered, thisArg, fn, ...args)
-          : original.call(this, fn, thisArg, ...args);
-      } finally {
-        recorder.resync();
-      }
-    },
+    {
+      runInAsyncScope(this: AsyncResource, fn: AnyFunction, thisArg?: unknown, ...args: unknown[]): unknown {
+        // biome-ignore lint/complexity/noArguments: passes on whatever another's wrap takes
+        if (!recorder.enabled) return apply(original, this, arguments);
+        try {
+          return HAS_ASYNC_CONTEXT_FRAME
+            ? original.call(this, entered, thisArg, fn, ...args)
+            : original.call(this, fn, thisArg, ...args);
+        } finally {
+          recorder.resync();
+        }
+      },
+    }.runInAsyncScope,
   );
 }
 

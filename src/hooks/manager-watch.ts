@@ -55,16 +55,20 @@ function waitForProperty<K extends string | symbol>(
 ): () => void {
   if (target[key] !== undefined) return () => {};
   const get = (): undefined => undefined;
+  const become = (value: unknown): void => {
+    Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
+  };
   Object.defineProperty(target, key, {
     configurable: true,
     enumerable: true,
     get,
     set(value: unknown) {
-      Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
+      become(value);
       onValue(value);
     },
   });
   return () => {
-    if (Object.getOwnPropertyDescriptor(target, key)?.get === get) delete target[key];
+    // Not deleted: V8 would keep the object as a dictionary for good, and the API reads it all the time.
+    if (Object.getOwnPropertyDescriptor(target, key)?.get === get) become(undefined);
   };
 }

@@ -29,17 +29,19 @@ export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => v
     onNewClass(span);
     const original = prototype.end;
     if (typeof original !== 'function') return;
-    try {
-      untaps.push(
-        patchMethod(prototype, 'end', function end(this: Span | undefined) {
-          if (this != null) recorder.endSpan(this);
-          // biome-ignore lint/complexity/noArguments: passes on whatever the SDK's own end takes, without an array
-          return Reflect.apply(original, this, arguments);
-        }),
-      );
-    } catch {
-      // A frozen class of spans: they are blamed all the same, only not settled when they end inside their block.
-    }
+    untaps.push(
+      patchMethod(
+        prototype,
+        'end',
+        {
+          end(this: unknown) {
+            if (typeof this === 'object' && this !== null) recorder.endSpan(this as Span);
+            // biome-ignore lint/complexity/noArguments: passes on whatever the SDK's own end takes, without an array
+            return Reflect.apply(original, this, arguments);
+          },
+        }.end,
+      ),
+    );
   };
   return () => {
     for (const untap of untaps) untap();

@@ -23,11 +23,22 @@ describe('enable and disable', () => {
     const result = await run('enabled and disabled a hundred times', { nodeArgs: ['--expose-internals'] });
     const { first, last, askedWhileDisabled } = result.output as Record<string, unknown>;
     expect(last).toEqual(first);
-    expect(first).toMatchObject({ exitListeners: 0, timers: 0, storageKeys: [], socketWrite: false, apiContext: true });
+    expect(first).toMatchObject({
+      exitListeners: 0,
+      timers: 0,
+      storageWraps: [],
+      socketWrite: false,
+      apiContext: true,
+    });
     expect(askedWhileDisabled).toBe(0);
     // It measured before, not while disabled, and does again afterwards.
     expect(result.blamedNames).toEqual(['before', 'again']);
     expect(result.output.diagLines).toEqual([]);
+  });
+
+  it('leave no object slow', async () => {
+    const { output } = await run('taken off again');
+    expect(output).toMatchObject({ isTapped: true, isApiFast: true, isStorageFast: true, isErrorFast: true });
   });
 
   it('touch nothing with enabled: false', async () => {
