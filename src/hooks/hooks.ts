@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AsyncLocalStorage, createHook, executionAsyncResource } from 'node:async_hooks';
 import * as v8 from 'node:v8';
+import type { Context } from '@opentelemetry/api';
 import type { SliceRecorder } from '../recorder/recorder.js';
 
 /** Node.js ≥24 keeps the context in V8 (AsyncContextFrame); before, and with `--no-async-context-frame`, in async_hooks. */
@@ -26,15 +27,22 @@ export function installHooks(recorder: SliceRecorder): () => void {
 
   const options: HookOptions = {
     before: () => {
-      const resource = executionAsyncResource();
-      const context = recorder.contextOf(resource);
-      if (!promisesApart && resource instanceof Promise) {
-        recorder.enterReaction(context);
-      } else if (isTick(resource)) {
-        recorder.enterTick(context);
-      } else {
-        recorder.enterCallback(resource, context);
+      let resource: object = STRANGER;
+      let context: Context | undefined;
+      let isReaction = false;
+      let isJob = false;
+      // A throw in here ends the process, and a try costs nothing unless something is thrown.
+      try {
+        resource = executionAsyncResource();
+        context = recorder.contextOf(resource);
+        isReaction = !promisesApart && resource instanceof Promise;
+        isJob = isReaction || isTick(resource);
+      } catch {
+        resource = STRANGER;
       }
+      if (isReaction) recorder.enterReaction(context);
+      else if (isJob) recorder.enterTick(context);
+      else recorder.enterCallback(resource, context);
     },
   };
   if (promisesApart) options.trackPromises = false;
@@ -51,6 +59,12 @@ export function installHooks(recorder: SliceRecorder): () => void {
     stopPromiseHook?.();
   };
 }
+
+/**
+ * In place of a resource that cannot be read: any object of the application's can be one, with accessors or as a proxy,
+ * and so can `undefined`, where a native addon or Node.js itself gives none.
+ */
+const STRANGER = Object.freeze({});
 
 /** Native addons have plain objects for resources, too. To ask for the prototype takes V8 longer than for the constructor. */
 function isTick(resource: { constructor: unknown; callback?: unknown }): boolean {

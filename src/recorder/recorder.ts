@@ -738,7 +738,14 @@ export class SliceRecorder {
     if (context === this._knownContext) return this._knownTally;
     if (context === this._formerContext) return this._formerTally;
     this._isLookingUp = true;
-    const tally = this._find(context);
+    let tally: Tally;
+    try {
+      tally = this._find(context);
+    } catch {
+      // Not kept: where the stack had no room for it, the next look-up finds whose context it is.
+      this._isLookingUp = false;
+      return this.nobody;
+    }
     const last = this._formerTally;
     this._formerContext = this._knownContext;
     this._formerTally = this._knownTally;
@@ -787,7 +794,12 @@ function publishSpan(span: Span | undefined, memory: SharedMemory): number {
 
 /** Whether the callback is that of a server's handle (TCP or pipe): a connection is being accepted. */
 function isListening(resource: object): boolean {
-  return typeof (resource as { onconnection?: unknown }).onconnection === 'function';
+  try {
+    return typeof (resource as { onconnection?: unknown }).onconnection === 'function';
+  } catch {
+    // Resources can be objects of the application's, with accessors.
+    return false;
+  }
 }
 
 function noContext(): undefined {

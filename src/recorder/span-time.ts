@@ -87,7 +87,11 @@ export class TallyStamp extends Given {
    */
   static tie(tally: Tally): void {
     const span = tally.span as Span;
-    if (!(#tally in span) && Object.isExtensible(span)) new TallyStamp(span, tally);
     tally.isTied = true;
+    try {
+      if (!(#tally in span) && Object.isExtensible(span)) new TallyStamp(span, tally);
+    } catch {
+      // A proxy that does not let itself be asked.
+    }
   }
 }

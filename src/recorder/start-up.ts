@@ -34,7 +34,16 @@ export class StartUp {
   /** A callback of `resource` begins. */
   see(resource: object): void {
     if (this._over || this._expected.has(resource)) return;
-    this._over = now() > this._endsAt || !LOADING.test(resource.constructor?.name ?? '');
+    this._over = now() > this._endsAt || !isLoading(resource);
     if (this._over) this._expected.clear();
+  }
+}
+
+function isLoading(resource: object): boolean {
+  try {
+    return LOADING.test(resource.constructor?.name ?? '');
+  } catch {
+    // An object of the application's, with accessors.
+    return false;
   }
 }
