@@ -49,6 +49,31 @@ export function environmentName(option: string): string {
   return `OTEL_EVENT_LOOP_${option.replace(/[A-Z]/g, '_$&').toUpperCase()}`;
 }
 
+/** What the user says of the instrumentation as a whole: off only where it says so. */
+export function isEnabled(
+  given: boolean | undefined,
+  environment: NodeJS.ProcessEnv,
+  warn: (message: string) => void,
+): boolean {
+  return resolveOption('enabled', boolean({ default: true }), given, environment, warn) as boolean;
+}
+
+/** The SDK's own switch. */
+export function sdkIsDisabled(environment: NodeJS.ProcessEnv): boolean {
+  return environment.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true';
+}
+
+/** What `@opentelemetry/auto-instrumentations-node` calls us in its lists. */
+const SHORT_NAME = 'event-loop';
+
+/** Which variable switches off what the command line loads, if one does: those of auto-instrumentations-node as well. */
+export function switchedOffBy(environment: NodeJS.ProcessEnv): string | undefined {
+  const listOf = (name: string) => (environment[name] ?? '').split(',').flatMap((item) => item.trim() || []);
+  if (listOf('OTEL_NODE_DISABLED_INSTRUMENTATIONS').includes(SHORT_NAME)) return 'OTEL_NODE_DISABLED_INSTRUMENTATIONS';
+  const enabled = listOf('OTEL_NODE_ENABLED_INSTRUMENTATIONS');
+  return enabled.length > 0 && !enabled.includes(SHORT_NAME) ? 'OTEL_NODE_ENABLED_INSTRUMENTATIONS' : undefined;
+}
+
 /**
  * Checks every option: code wins over the environment, the environment over the default. A bad value costs one line
  * through `warn` and falls back to the default; nothing is thrown.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isMainThread } from 'node:worker_threads';
-import { type DiagLogger, type MeterProvider, metrics, type TracerProvider } from '@opentelemetry/api';
+import { type DiagLogger, diag, type MeterProvider, metrics, type TracerProvider } from '@opentelemetry/api';
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
-import { resolveConfig } from './config.js';
+import { isEnabled, resolveConfig, sdkIsDisabled } from './config.js';
 import { DelayWindow } from './delay/delay-window.js';
+import { registered } from './hooks/manager-watch.js';
 import { type LoggerProvider, Sdk } from './hooks/sdk.js';
 import { debugSink } from './monitor/debug-sink.js';
 import { EvidenceCollector } from './monitor/evidence.js';
@@ -21,6 +22,11 @@ import { Watchdog } from './watchdog/watchdog.js';
  */
 const OWNER_KEY = Symbol.for(PACKAGE_NAME);
 const owners = globalThis as unknown as Record<symbol, EventLoopInstrumentation | undefined>;
+
+/** A program is up by then. Milliseconds. */
+const TELL_MILLIS = 1_000;
+// Kept from load on: fake timers of a test are not ours.
+const startTimer = setTimeout;
 
 type Logger = InstrumentationBase['logger'];
 
@@ -51,6 +57,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   declare private _metricsFrom: MeterProvider | undefined;
   /** How many of the calls of {@link REGISTRATION} were the last ones. */
   declare private _registered: number | undefined;
+  /** What is said once somebody listens. */
+  declare private _untold: (() => void)[] | undefined;
   declare private _foundSdk: Sdk | undefined;
   declare private _logsTo: { readonly provider: LoggerProvider; readonly logger: Logger } | undefined;
 
@@ -69,17 +77,23 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
   /**
    * Starts watching, also after `enabled: false`, which only keeps NodeSDK from starting it. Does nothing when already
-   * enabled, or where another copy watches.
+   * enabled, where another copy watches, or with `OTEL_SDK_DISABLED=true`.
    */
   override enable(): void {
     const isAsked = this._config.enabled || !this._isRegistration('enable');
-    if (this._watch || !isAsked) return;
+    if (this._watch) return;
+    const reason = isAsked ? this._whyNot(process.env) : 'it is off by its options';
+    if (reason !== undefined) {
+      this._tell('info', `stands aside: ${reason}`);
+      return;
+    }
     super.enable();
     const owner = owners[OWNER_KEY];
     if (owner?.isPreloaded) {
       owner.disable();
+      this._tell('info', 'takes the place of the one that the command line has loaded');
     } else if (owner) {
-      this._diag.warn('another EventLoopInstrumentation already watches this thread; this one stands aside');
+      this._tell('warn', 'another EventLoopInstrumentation already watches this thread; this one stands aside');
       return;
     }
     owners[OWNER_KEY] = this;
@@ -129,7 +143,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   override setConfig(config: EventLoopInstrumentationConfig): void {
     const isWatching = this._watch !== undefined;
     this.disable();
-    super.setConfig(config);
+    const warn = (message: string): void => (this._diag ?? diag).warn(message);
+    super.setConfig({ ...config, enabled: isEnabled(config?.enabled, process.env, warn) });
     if (isWatching && this._config.enabled) this.enable();
   }
 
@@ -156,6 +171,24 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     return this._logsTo.logger;
   }
 
+  /** Why this must not watch, whoever asks; undefined where it may. */
+  protected _whyNot(environment: NodeJS.ProcessEnv): string | undefined {
+    return sdkIsDisabled(environment) ? 'OTEL_SDK_DISABLED' : undefined;
+  }
+
+  /** NodeSDK may say only after this who listens: it has by the time that it registers this, or a second from now. */
+  private _tell(level: 'info' | 'warn', message: string): void {
+    this._untold = [...(this._untold ?? []), () => this._diag[level](message)];
+    if (!this._tellAll()) startTimer(() => this._tellAll(), TELL_MILLIS).unref();
+  }
+
+  private _tellAll(): boolean {
+    if (registered()?.diag === undefined) return false;
+    for (const tell of this._untold ?? []) tell();
+    this._untold = undefined;
+    return true;
+  }
+
   /** Where what has to be said in words goes. */
   protected _log(): DiagLogger {
     return this._diag;
@@ -163,6 +196,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
   override setTracerProvider(tracerProvider: TracerProvider): void {
     this._isRegistration('setTracerProvider');
+    this._tellAll();
     this._sdk.givenTracerProvider = tracerProvider;
     super.setTracerProvider(tracerProvider);
   }
@@ -175,6 +209,9 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
   override setMeterProvider(meterProvider: MeterProvider): void {
     this._isRegistration('setMeterProvider');
+    // To one from the command line: a no-op ahead of the SDK, which may be one of another copy of the API package (ESM and
+    // CommonJS), and nothing tells that from one that somebody has chosen. It uses the global one, whenever that appears.
+    if (this.isPreloaded) return;
     // Handed over before the SDK is up, the global one is a no-op; anything else somebody has chosen.
     this._meterProviderIsChosen = meterProvider !== metrics.getMeterProvider();
     super.setMeterProvider(meterProvider);

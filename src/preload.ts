@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { switchedOffBy } from './config.js';
 import { EventLoopInstrumentation } from './instrumentation.js';
 
 /** What `./register` and `./debug` register: all its options are from the environment. */
@@ -7,9 +8,7 @@ export class PreloadedInstrumentation extends EventLoopInstrumentation {
     return true;
   }
 
-  /**
-   * It is the global one, whenever that appears. What is handed over here ahead of the SDK is a no-op, and may be one of
-   * another copy of the API package (ESM and CommonJS), which nothing tells from one that somebody has chosen.
-   */
-  override setMeterProvider(): void {}
+  protected override _whyNot(environment: NodeJS.ProcessEnv): string | undefined {
+    return super._whyNot(environment) ?? switchedOffBy(environment);
+  }
 }

@@ -118,6 +118,12 @@ export interface StartUpTime {
 /** Options of {@link EventLoopInstrumentation}. All are JSON except the two hooks. */
 export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
   /**
+   * `false`: off, also where NodeSDK would turn it on, until `enable()` is called.
+   * Environment: `OTEL_EVENT_LOOP_ENABLED` (`true` or `false`).
+   * @default true
+   */
+  enabled?: boolean;
+  /**
    * An iteration of the loop that is busy for at least this long is a block. Milliseconds, 1 to 3,600,000.
    * Environment: `OTEL_EVENT_LOOP_BLOCK_THRESHOLD_MILLIS`.
    * @default 50

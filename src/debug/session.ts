@@ -101,9 +101,13 @@ export function startDebug(): void {
     protected override _log(): DiagLogger {
       return log;
     }
+
+    /** Asked for by name, and without an SDK: what switches that off does not switch off this. */
+    protected override _whyNot(): undefined {}
   }
   const instrumentation = new DebugInstrumentation();
   registerInstrumentations({ instrumentations: [instrumentation] });
+  if (!instrumentation.isEnabled()) say(`is off: ${environmentName('enabled')}`);
 }
 
 const QUIET: Pick<DiagLogger, 'info' | 'debug' | 'verbose'> = { info() {}, debug() {}, verbose() {} };

@@ -5,6 +5,7 @@ interface ApiGlobal {
   context?: ContextManager;
   trace?: unknown;
   logs?: unknown;
+  diag?: unknown;
 }
 
 /** Where every copy of `@opentelemetry/api` 1.x, of whatever version, keeps what was registered with it. */

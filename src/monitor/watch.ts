@@ -4,7 +4,7 @@ import type { ResolvedConfig } from '../config.js';
 import { tapConnections } from '../hooks/connection-tap.js';
 import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
 import { installHooks } from '../hooks/hooks.js';
-import { registeredContextManager, whenContextManagerAppears } from '../hooks/manager-watch.js';
+import { registered, registeredContextManager, whenContextManagerAppears } from '../hooks/manager-watch.js';
 import { tapSpanEnd } from '../hooks/span-tap.js';
 import {
   type BusyIteration,
@@ -47,6 +47,7 @@ export class LoopWatch {
   private readonly _undo: (() => void)[] = [];
   private _tappedManager: object | undefined;
   private _untapManager: (() => void) | undefined;
+  private _isAnnounced = false;
 
   constructor(
     private readonly _config: ResolvedConfig,
@@ -83,6 +84,7 @@ export class LoopWatch {
         this._listener.onBeat(lateMillis, dueAfterMillis);
         // A hook of the application may have disabled us meanwhile.
         if (this._recorder?.enabled) this._setPace(beat, this._recorder);
+        if (!this._isAnnounced) this._announce();
       };
       const beat = startBeat(this._config.delayIntervalMillis, onBeat, (timer) => {
         startUp?.expect(timer);
@@ -93,6 +95,17 @@ export class LoopWatch {
       this._watchdog?.noteStarting(startUp !== undefined);
       this._watchdog?.start();
     });
+  }
+
+  /** As soon as somebody listens: NodeSDK says who, before or after it has started us. */
+  private _announce(): void {
+    if (registered()?.diag === undefined) return;
+    this._isAnnounced = true;
+    const { blockThresholdMillis, hangThresholdMillis } = this._config;
+    const attribution = this._recorder ? 'exact' : 'sampled';
+    const hangs = hangThresholdMillis > 0 ? `to ${this._watchdog?.describeDestination()}` : 'off';
+    const watchdog = this._watchdog ? `on, hang reports from ${hangThresholdMillis} ms ${hangs}` : 'off';
+    this._diag.info(`blocks from ${blockThresholdMillis} ms, attribution ${attribution}, watchdog ${watchdog}`);
   }
 
   /** A process with nothing to do is woken rarely; to wake it takes more of a core than anything that we do then. */

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+import { sdkIsDisabled } from '../config.js';
 import type { Sdk } from '../hooks/sdk.js';
 import type { Signal } from './messages.js';
 
-/** Of the signals of a hang report, those that leave the process: whatever the application itself sends over OTLP. */
+/** Where hang reports go beside stderr: wherever the application itself sends the signal over OTLP, if it does. */
 export class Destination {
   private _isTracing = false;
 
-  /** @param _isGiven whether a place is given for hang reports alone: then both go there, come what may. */
+  /** @param _url the one that is given for hang reports alone: then they go there, come what may. */
   constructor(
-    private readonly _isGiven: boolean,
+    private readonly _url: string | undefined,
     private readonly _environment: NodeJS.ProcessEnv,
     private readonly _sdk: Sdk,
   ) {}
@@ -18,13 +19,33 @@ export class Destination {
     this._isTracing = true;
   }
 
-  /** An SDK may be started at any time. */
+  /** What leaves the process. An SDK may be started at any time. */
   signals(): Signal[] {
-    if (this._isGiven) return ['traces', 'logs'];
+    if (sdkIsDisabled(this._environment)) return [];
+    if (this._url !== undefined) return ['traces', 'logs'];
     const signals: Signal[] = [];
     if ((this._isTracing || this._sdk.tracerProvider) && this._isOtlp('TRACES')) signals.push('traces');
     if (this._sdk.loggerProvider && this._isOtlp('LOGS')) signals.push('logs');
     return signals;
+  }
+
+  /** For people. No more of an address than they need: there may be a password in it. */
+  describe(): string {
+    const endpoints = this.signals().map((signal) => {
+      const { protocol, host, pathname } = new URL(this._endpoint(signal));
+      return `${protocol}//${host}${pathname} (${signal})`;
+    });
+    return ['stderr', ...endpoints].join(', ');
+  }
+
+  private _endpoint(signal: Signal): string {
+    const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_PROTOCOL: protocol } = this._environment;
+    const prefix = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
+    const own = this._url === undefined ? this._environment[`${prefix}_ENDPOINT`] : undefined;
+    if (own) return own;
+    const isGrpc = (this._environment[`${prefix}_PROTOCOL`] ?? protocol)?.trim() === 'grpc';
+    if (isGrpc) return this._url ?? (base || 'http://localhost:4317');
+    return `${(this._url ?? (base || 'http://localhost:4318')).replace(/\/$/, '')}/v1/${signal}`;
   }
 
   private _isOtlp(signal: 'TRACES' | 'LOGS'): boolean {

@@ -80,6 +80,7 @@ export class Watchdog {
   private readonly _destination: Destination;
   /** As last told to the worker. */
   private _signals: readonly Signal[] = [];
+  private _describedSignals: number | undefined;
 
   private _probes: Probe[] = [];
   private readonly _knownFrames: KnownFrames = new Map();
@@ -95,7 +96,7 @@ export class Watchdog {
     private readonly _onLook: (askedAt: number, isPrompt: boolean) => void,
     private readonly _sdk: Sdk,
   ) {
-    this._destination = new Destination(_config.hangReportUrl !== undefined, process.env, _sdk);
+    this._destination = new Destination(_config.hangReportUrl, process.env, _sdk);
   }
 
   /**
@@ -111,6 +112,12 @@ export class Watchdog {
     }
   }
 
+  /** Where hang reports go, in words. What changes from now on is told: an SDK may be started later. */
+  describeDestination(): string {
+    this._describedSignals = this._signals.length;
+    return this._destination.describe();
+  }
+
   /** Whether the program still starts; the recorder says itself when that is over. */
   noteStarting(isStarting: boolean): void {
     this.memory.slots[Slot.Starting] = isStarting ? 1 : 0;
@@ -120,6 +127,9 @@ export class Watchdog {
   beat(): void {
     this._beat();
     this.learnSdk();
+    if (this._describedSignals !== undefined && this._describedSignals !== this._signals.length) {
+      this._diag.info(`hang reports go to ${this.describeDestination()}`);
+    }
     if (this._isUp) return;
     this._isUp = true;
     for (const [message, ...details] of this._untold) this._diag.warn(message as string, ...details);

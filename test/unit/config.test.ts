@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { environmentName, resolveConfig } from '../../src/config.js';
+import { environmentName, isEnabled, resolveConfig, sdkIsDisabled, switchedOffBy } from '../../src/config.js';
 import type { EventLoopInstrumentationConfig } from '../../src/types.js';
 
 function resolve(config: unknown, environment: NodeJS.ProcessEnv = {}) {
@@ -120,5 +120,51 @@ describe('resolveConfig', () => {
 
   it('names the variables after the options', () => {
     expect(environmentName('maxBlocksPerMinute')).toBe('OTEL_EVENT_LOOP_MAX_BLOCKS_PER_MINUTE');
+  });
+});
+
+describe('switches', () => {
+  it('is enabled but where the code, or else the environment, says otherwise', () => {
+    const warnings: string[] = [];
+    const enabled = (given: unknown, text?: string) =>
+      isEnabled(given as boolean, { OTEL_EVENT_LOOP_ENABLED: text }, (line) => warnings.push(line));
+    expect([enabled(undefined), enabled(undefined, ' False '), enabled(true, 'false'), enabled(false, 'true')]).toEqual(
+      [true, false, true, false],
+    );
+    expect(warnings).toEqual([]);
+    expect([enabled(undefined, 'no'), enabled('no')]).toEqual([true, true]);
+    expect(warnings).toEqual([
+      expect.stringContaining('OTEL_EVENT_LOOP_ENABLED must be true or false, not "no"'),
+      expect.stringContaining('option "enabled" must be true or false, not "no"'),
+    ]);
+  });
+
+  it.each([
+    ['true', true],
+    [' TRUE ', true],
+    ['false', false],
+    ['1', false],
+    ['', false],
+    [undefined, false],
+  ])('takes OTEL_SDK_DISABLED=%s for %s, as the specification has it', (text, expected) => {
+    expect(sdkIsDisabled({ OTEL_SDK_DISABLED: text })).toBe(expected);
+  });
+
+  it.each([
+    [undefined, undefined, undefined],
+    [' ', ' ,', undefined],
+    ['http,fs', undefined, undefined],
+    ['http, event-loop ', undefined, 'DISABLED'],
+    [undefined, 'event-loop', undefined],
+    [undefined, 'http, fs', 'ENABLED'],
+    ['event-loop', 'event-loop', 'DISABLED'],
+    // As a whole, not a part of a name.
+    ['event-loops', 'my-event-loop', 'ENABLED'],
+  ])('disabled: %s, enabled: %s: switched off by %s', (disabled, enabled, by) => {
+    const environment = {
+      OTEL_NODE_DISABLED_INSTRUMENTATIONS: disabled,
+      OTEL_NODE_ENABLED_INSTRUMENTATIONS: enabled,
+    };
+    expect(switchedOffBy(environment)).toBe(by && `OTEL_NODE_${by}_INSTRUMENTATIONS`);
   });
 });
