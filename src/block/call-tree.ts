@@ -21,26 +21,47 @@ export interface Place {
   index: number;
 }
 
-/** A function as it was reached by one way of calls, with all stacks that passed through it. */
-export class CallNode {
-  readonly children = new Map<string, CallNode>();
-  /** Of the stacks in it: milliseconds with what it called, and by itself. */
+/** The time of a function: in milliseconds, with what it called and by itself. */
+class FunctionWeight {
   weight = 0;
   selfWeight = 0;
+  private readonly _places = new Map<number, Place>();
+
+  /** The line at which most of its time stood. */
+  get place(): Place {
+    return [...this._places.values()].reduce((most, place) => (place.weight > most.weight ? place : most));
+  }
+
+  /** It was called at `index` of the stack. */
+  addPlace(sample: WeighedStack, index: number): void {
+    const { lineNumber } = sample.stack[index] as SampledFrame;
+    const place = this._places.get(lineNumber);
+    if (place === undefined) {
+      this._places.set(lineNumber, { weight: sample.weight, sample, index });
+      return;
+    }
+    place.weight += sample.weight;
+    if (isBetter(sample, place.sample)) {
+      place.sample = sample;
+      place.index = index;
+    }
+  }
+}
+
+/** A function as it was reached by one way of calls, with all stacks that passed through it. */
+export class CallNode extends FunctionWeight {
+  readonly children = new Map<string, CallNode>();
+  /** What its innermost call was in the midst of: each stack in one of them, or in none. */
+  readonly parts = new Map<string, FunctionWeight>();
   samples = 0;
   /** How many frames the stacks went on beyond it, times their weight. */
   beyond = 0;
-  /** By line. */
-  readonly places = new Map<number, Place>();
 
   constructor(
     readonly key: string,
     readonly parent: CallNode | undefined,
-  ) {}
-
-  /** The line at which most of its time stood. */
-  get place(): Place {
-    return [...this.places.values()].reduce((most, place) => (place.weight > most.weight ? place : most));
+  ) {
+    super();
   }
 
   descendants(): CallNode[] {
@@ -58,7 +79,11 @@ export class CallTree {
   /** Milliseconds of all samples, also of those that saw nothing certain. */
   readonly weight: number;
 
-  constructor(readonly samples: readonly WeighedStack[]) {
+  /** @param _withAsync whether functions count that are not on the stack, but await what is. */
+  constructor(
+    readonly samples: readonly WeighedStack[],
+    private readonly _withAsync: boolean,
+  ) {
     this.weight = samples.reduce((sum, { weight }) => sum + weight, 0);
     // Where a cut stack belongs the others have to tell.
     for (const sample of samples) if (!sample.isCut) this._add(sample);
@@ -85,7 +110,7 @@ export class CallTree {
 
   private _add(sample: WeighedStack): void {
     const { stack, weight } = sample;
-    const indexes = stack.flatMap((frame, index) => (isUserCode(frame) ? [index] : []));
+    const indexes = stack.flatMap((frame, index) => (this._counts(frame) ? [index] : []));
     const outermost = indexes.at(-1);
     if (outermost === undefined) return;
     let node = sample.isCut ? this._parentOf((stack[outermost] as SampledFrame).functionKey) : this.root;
@@ -97,12 +122,18 @@ export class CallTree {
       passed.set(node, i);
     }
     node.selfWeight += weight;
-    for (const [via, i] of passed) {
+    for (const [via, at] of passed) {
+      const i = at < 0 ? indexes.length : at;
       via.weight += weight;
       via.samples += sample.isCertain ? Number.POSITIVE_INFINITY : 1;
-      via.beyond += weight * (i < 0 ? indexes.length : i);
-      if (i >= 0) addPlace(via, sample, indexes[i] as number);
+      via.beyond += weight * i;
+      if (at >= 0) via.addPlace(sample, indexes[i] as number);
+      if (i > 0) addPart(via, sample, indexes[i - 1] as number, i === 1);
     }
+  }
+
+  private _counts(frame: SampledFrame): boolean {
+    return isUserCode(frame) && (this._withAsync || !frame.text.startsWith('async '));
   }
 
   /** The node below which a stack goes on whose outermost known frame is this function. */
@@ -122,18 +153,13 @@ function enter(from: CallNode, key: string): CallNode {
   return child;
 }
 
-function addPlace(node: CallNode, sample: WeighedStack, index: number): void {
-  const { lineNumber } = sample.stack[index] as SampledFrame;
-  const place = node.places.get(lineNumber);
-  if (place === undefined) {
-    node.places.set(lineNumber, { weight: sample.weight, sample, index });
-    return;
-  }
-  place.weight += sample.weight;
-  if (isBetter(sample, place.sample)) {
-    place.sample = sample;
-    place.index = index;
-  }
+function addPart(node: CallNode, sample: WeighedStack, index: number, isLeaf: boolean): void {
+  const { functionKey } = sample.stack[index] as SampledFrame;
+  const part = node.parts.get(functionKey) ?? new FunctionWeight();
+  node.parts.set(functionKey, part);
+  part.weight += sample.weight;
+  if (isLeaf) part.selfWeight += sample.weight;
+  part.addPlace(sample, index);
 }
 
 function isBetter(sample: WeighedStack, than: WeighedStack): boolean {

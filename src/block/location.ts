@@ -56,6 +56,7 @@ const NOTHING: Findings = { location: undefined, hottest: undefined, functions: 
  *
  * - The location is the deepest function that most of the time was spent in, with what it called. Where there is none,
  *   because several shared the time, it is that of the largest part, and `share` tells how large that is.
+ *   First among those that were on the stack; where none of them has most of it, among those that await them as well.
  * - `functions` is what the time in it divides into: the functions that it called, each with what those called, and what
  *   it did itself; where several share the block, those at whose call the ways part.
  * - `hottest` is the function with most time by itself, if it is another.
@@ -71,17 +72,20 @@ export function findInCode(
   const durationMillis = endedAt - startedAt;
   const inside = probes.map((probe) => ({ ...probe, weight: weightOf(probe, startedAt, endedAt) }));
   const samples = inside.filter(({ weight }) => weight > 0);
-  const tree = new CallTree(samples);
-  const { root } = tree;
-  if (root.weight === 0 || root.weight < tree.weight / 2) return NOTHING;
+  const calls = new CallTree(samples, false);
+  if (calls.root.weight === 0 || calls.root.weight < calls.weight / 2) return NOTHING;
   const minSamples = samples.length > 1 || durationMillis >= LONG_MILLIS ? 2 : 1;
-  const culprit = tree.deepestShared(root, MOST, minSamples) ?? largestPart(tree, minSamples);
+  const called = calls.deepestShared(calls.root, MOST, minSamples);
+  // Where promise jobs took turns, it may be one function that awaits them all.
+  const tree = called ? calls : new CallTree(samples, true);
+  const shared = called ?? tree.deepestShared(tree.root, MOST, minSamples);
+  const culprit = shared ?? largestPart(calls, minSamples);
   const isMost = culprit.weight >= tree.weight * MOST;
   const toMillis = (weight: number): number => (weight / tree.weight) * durationMillis;
   return {
     location: toLocation(culprit.place, culprit.weight / tree.weight),
     hottest: hottestOf(tree, culprit, toMillis),
-    functions: partsOf(isMost ? culprit : root, toMillis),
+    functions: partsOf(isMost ? culprit : calls.root, toMillis),
     callbackCount: callbacks >= MANY_CALLBACKS && isPile(samples) ? callbacks : undefined,
   };
 }
@@ -120,14 +124,15 @@ function frameOf({ sample, index }: Place): StackFrame {
 }
 
 function partsOf(node: CallNode, toMillis: (weight: number) => number): FunctionTime[] {
-  const parts = [...node.children.values()].map((child) => ({ child, weight: child.weight }));
-  if (node.selfWeight > 0) parts.push({ child: node, weight: node.selfWeight });
+  const parts = [...node.parts.values()].map(({ weight, selfWeight, place }) => ({ weight, selfWeight, place }));
+  const { selfWeight } = node;
+  if (selfWeight > 0) parts.push({ weight: selfWeight, selfWeight, place: node.place });
   return byWeight(parts)
     .slice(0, MAX_FUNCTIONS)
-    .map(({ child, weight }) => ({
-      frame: frameOf(child.place),
-      durationMillis: toMillis(weight),
-      selfMillis: toMillis(child.selfWeight),
+    .map((part) => ({
+      frame: frameOf(part.place),
+      durationMillis: toMillis(part.weight),
+      selfMillis: toMillis(part.selfWeight),
     }));
 }
 

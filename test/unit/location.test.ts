@@ -4,12 +4,12 @@ import { findInCode, type Probe, type SampledFrame } from '../../src/block/locat
 
 const LOOK = 20;
 
-/** `name`, or `name:line`; what begins with `node:` is Node.js's own. */
+/** `name`, or `name:line`; what begins with `node:` is Node.js's own, and `async name` awaits what is called. */
 function frame(text: string): SampledFrame {
-  const [, name = '', line = '1'] = /^(.*?)(?::(\d+))?$/.exec(text) ?? [];
+  const [, async = '', name = '', line = '1'] = /^(async )?(.*?)(?::(\d+))?$/.exec(text) ?? [];
   const filePath = name.startsWith('node:') ? name : '/app/main.js';
   return {
-    text: `${name} (${filePath}:${line}:1)`,
+    text: `${async}${name} (${filePath}:${line}:1)`,
     functionName: name,
     filePath,
     lineNumber: Number(line),
@@ -143,6 +143,19 @@ describe('recursion', () => {
   });
 });
 
+describe('a function that awaits what runs', () => {
+  it('is the culprit where nothing that ran has most of the time', () => {
+    const found = find(probes(...['a', 'b', 'c', 'd'].map((name) => `async main > async each:3 > ${name}`)));
+    expect(found).toMatchObject({ culprit: 'each:3', share: 1, stack: ['each', 'main'] });
+    expect(found.functions.map(([name]) => name)).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('is not where a function has that it had called in turn', () => {
+    const seen = ['async main > async one > work:2', 'async main > async two > work:2', 'async main > work:3'];
+    expect(find(probes(...seen))).toMatchObject({ culprit: 'work:2', share: 1 });
+  });
+});
+
 describe('a stack that is cut', () => {
   const cut = { isCut: true };
 
@@ -178,6 +191,18 @@ describe('what the time divides into', () => {
       ['parse', 500, 0],
       ['render', 300, 300],
       ['handler', 200, 200],
+    ]);
+  });
+
+  it('are no more than there was, where a function calls itself', () => {
+    const found = find(
+      probes('main > walk > a > walk > b > x', 'main > walk > a > walk > y', 'main > walk > b > walk > z'),
+    );
+    expect(found.culprit).toBe('walk:1');
+    expect(found.functions.map(([name, millis]) => [name, millis])).toEqual([
+      ['b', 20],
+      ['y', 20],
+      ['z', 20],
     ]);
   });
 
