@@ -38,6 +38,9 @@ export const ATTR_BLOCK_CPU_TIME = 'eventloop.block.cpu_time';
 export const ATTR_BLOCK_GC_TIME = 'eventloop.block.gc_time';
 export const ATTR_BLOCK_STACK_ACCURACY = 'eventloop.block.stack_accuracy';
 
+/** What the culprit was loading, where that is a module. */
+export const ATTR_BLOCK_LOADED_MODULE = 'eventloop.block.loaded_module';
+
 // The hang span and its log event; both also say `code.*`.
 export const SPAN_HANG = 'event loop hang';
 export const EVENT_HANG = 'eventloop.hang';

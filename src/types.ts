@@ -30,6 +30,14 @@ export interface StackFrame {
   readonly lineNumber: number;
   /** From 1; 0 = unknown. */
   readonly columnNumber: number;
+  /**
+   * Set where the frame waited for a module to be loaded: the module, as the code has it (`typescript`), or its file; empty
+   * where neither is known.
+   */
+  readonly loadedModule?: string;
+  /** Where its function begins. From 1; 0 = unknown. */
+  readonly startLine?: number;
+  readonly startColumn?: number;
 }
 
 /** How long a function ran in a block, as far as stack samples can tell. */

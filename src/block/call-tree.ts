@@ -167,7 +167,7 @@ function isBetter(sample: WeighedStack, than: WeighedStack): boolean {
   return sample.weight > than.weight;
 }
 
-/** Of the application or its libraries. */
-export function isUserCode({ filePath }: SampledFrame): boolean {
-  return filePath !== '' && !filePath.startsWith('node:');
+/** Of the application or its libraries, and not only passing calls on. */
+export function isUserCode({ filePath, isPlumbing }: SampledFrame): boolean {
+  return filePath !== '' && !filePath.startsWith('node:') && isPlumbing !== true;
 }

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Block, CodeLocation, FunctionTime, StackFrame } from '../types.js';
 import { type CallNode, CallTree, isUserCode, type Place, type WeighedStack } from './call-tree.js';
+import { outOfPlumbing, type Role } from './plumbing.js';
 
 /** A frame, and which function it is a call of: many have no name, or the same. */
 export interface SampledFrame extends StackFrame {
   readonly functionKey: string;
+  /** What it can be by itself; see {@link roleOf}. */
+  readonly role?: Role;
+  /** Whether it only passes calls on. */
+  readonly isPlumbing?: boolean;
 }
 
 /** What one look of the watchdog at the blocked thread says of a stretch of time. */
@@ -111,12 +116,12 @@ function byWeight<T extends { readonly weight: number }>(values: T[]): T[] {
 }
 
 function toLocation({ sample, index }: Place, share: number): CodeLocation {
-  const stack = sample.stack.slice(index).map(toStackFrame);
+  const stack = outOfPlumbing(sample.stack.slice(index)).map(toStackFrame);
   return { frame: stack[0] as StackFrame, stack, accuracy: sample.accuracy, share };
 }
 
-function toStackFrame({ text, functionName, filePath, lineNumber, columnNumber }: SampledFrame): StackFrame {
-  return { text, functionName, filePath, lineNumber, columnNumber };
+function toStackFrame({ functionKey: _, role: __, isPlumbing: ___, ...frame }: SampledFrame): StackFrame {
+  return frame;
 }
 
 function frameOf({ sample, index }: Place): StackFrame {

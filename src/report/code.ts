@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { relative } from 'node:path';
+import { isAbsolute, relative } from 'node:path';
 import * as semconv from '../semconv.js';
 import type { CodeLocation, FunctionTime, StackFrame } from '../types.js';
 
 /** As many frames of a stack leave the process. */
 const MAX_STACK_FRAMES = 64;
+
+/** No person writes lines so long, and names so short in them. */
+const MINIFIED_COLUMN = 200;
 
 /** Of a library, of Node.js, or built into V8. */
 export function isForeign({ filePath }: StackFrame): boolean {
@@ -30,6 +33,7 @@ export function codeAttributes({ frame, stack, accuracy }: CodeLocation): Record
       .map(({ text }) => `    at ${text}`)
       .join('\n'),
     [semconv.ATTR_BLOCK_STACK_ACCURACY]: accuracy,
+    ...(frame.loadedModule && { [semconv.ATTR_BLOCK_LOADED_MODULE]: frame.loadedModule }),
   };
 }
 
@@ -41,9 +45,32 @@ export function functionAttributes(functions: readonly FunctionTime[]): Record<s
   };
 }
 
-/** `buildReport (src/report.ts:42:7)` */
-export function describeFrame({ functionName, filePath, lineNumber, columnNumber }: StackFrame): string {
+/** `buildReport (src/report.ts:42:7)`, or `loading module "typescript" (required in src/report.ts:3:12)` */
+export function describeFrame(frame: StackFrame): string {
+  const { functionName, filePath, lineNumber, columnNumber, loadedModule } = frame;
+  const place = `${toShortPath(filePath)}:${lineNumber}:${columnNumber}`;
+  if (loadedModule === undefined) {
+    return isMinified(frame) ? `${place} (${functionName})` : `${functionName} (${place})`;
+  }
+  return `loading ${loadedModule === '' ? 'a module' : `module "${toModuleName(loadedModule)}"`} (required in ${place})`;
+}
+
+/** The same in a sentence: `in buildReport (…)`, but `loading module …`. */
+export function describeWhere(frame: StackFrame): string {
+  return `${frame.loadedModule === undefined ? 'in ' : ''}${describeFrame(frame)}`;
+}
+
+/** As it could be required, where it is a file of a library. */
+function toModuleName(path: string): string {
+  return isAbsolute(path) ? (path.split(/[/\\]node_modules[/\\]/).pop() as string) : path;
+}
+
+/** Then the name says nothing, and the place is what one can look up. */
+function isMinified({ functionName, columnNumber }: StackFrame): boolean {
+  return columnNumber > MINIFIED_COLUMN && /^(?:[\w$]{1,2}\.)*[\w$]{1,2}$/.test(functionName);
+}
+
+function toShortPath(filePath: string): string {
   const inside = relative(process.cwd(), filePath);
-  const path = inside.startsWith('..') ? filePath : inside;
-  return `${functionName} (${path}:${lineNumber}:${columnNumber})`;
+  return inside.startsWith('..') ? filePath : inside;
 }

@@ -34,8 +34,11 @@ export interface Telemetry {
 /** Who saw where in the code the loop was blocked. */
 export interface Witness {
   takeProbes(loopCount: number): readonly Probe[];
-  readonly mapsSources: boolean;
-  mapToSources(frames: readonly StackFrame[], onMapped: (frames: readonly StackFrame[]) => void): void;
+  /** Whether more can be known of a stack: its sources, or the module that it loads. */
+  canResolve(frames: readonly StackFrame[]): boolean;
+  resolve(frames: readonly StackFrame[], onResolved: (frames: readonly StackFrame[]) => void): void;
+  /** What is known without an answer. */
+  resolveNow(frames: readonly StackFrame[]): readonly StackFrame[];
 }
 
 /** A block that waits for a beat to be reported. */
@@ -259,19 +262,18 @@ export class Reporter implements LoopListener {
   /** Calls `emit` with `frames` in their sources, or as they are where nobody finds those in time. */
   private _whenMapped(frames: readonly StackFrame[], emit: (frames: readonly StackFrame[]) => void): void {
     const { witness } = this;
-    if (frames.length === 0 || !witness?.mapsSources) {
+    if (frames.length === 0 || !witness?.canResolve(frames)) {
       emit(frames);
       return;
     }
-    const giveUp = (): void => {
-      if (this._mapping.delete(giveUp)) emit(frames);
+    const found = (resolved: readonly StackFrame[]): void => {
+      if (this._mapping.delete(giveUp)) emit(resolved);
     };
+    const giveUp = (): void => found(witness.resolveNow(frames));
     this._mapping.add(giveUp);
     // Behind another long block the timer runs ahead of an answer that has been there for long, which the poll brings.
     startTimer(() => afterPoll(giveUp).unref(), MAX_MAPPING_MILLIS).unref();
-    witness.mapToSources(frames, (mapped) => {
-      if (this._mapping.delete(giveUp)) emit(mapped);
-    });
+    witness.resolve(frames, found);
   }
 
   private _report(open: OpenBlock): void {

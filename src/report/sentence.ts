@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Block, BlockShare, CodeLocation } from '../types.js';
-import { describeFrame } from './code.js';
+import { describeFrame, describeWhere } from './code.js';
 
 /** What is said of a block and of a hang, in the words of a person: once for the log, the terminal, the guard, the hang. */
 
@@ -17,7 +17,7 @@ export function describeBlock(block: Block): string {
   const { location, hottest, durationMillis } = block;
   const where = location ? describePlace(block, location) : '';
   const within = hottest
-    ? `, ${percent(hottest.selfMillis, durationMillis)} of it in ${describeFrame(hottest.frame)}`
+    ? `, ${percent(hottest.selfMillis, durationMillis)} of it ${describeWhere(hottest.frame)}`
     : '';
   return `${describeWhose(block)}${where}${within}`;
 }
@@ -60,7 +60,7 @@ function describePlace({ callbackCount }: Block, location: CodeLocation): string
 
 /** ` in buildReport (src/report.ts:42:7)`, or `, 42 % of it in …` where that is not the most of it. */
 function placeWithShare({ frame, share }: CodeLocation): string {
-  return `${share < MOST ? `, ${percent(share, 1)} of it` : ''} in ${describeFrame(frame)}`;
+  return `${share < MOST ? `, ${percent(share, 1)} of it` : ''} ${describeWhere(frame)}`;
 }
 
 function percent(part: number, whole: number): string {

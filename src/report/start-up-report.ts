@@ -4,7 +4,7 @@ import { type Attributes, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/a
 import { locate, type Probe } from '../block/location.js';
 import * as semconv from '../semconv.js';
 import type { CodeLocation, StartUpTime } from '../types.js';
-import { codeAttributes, describeFrame } from './code.js';
+import { codeAttributes, describeWhere } from './code.js';
 import type { EventLogger } from './logs.js';
 
 /** `SeverityNumber.INFO` of the logs data model. */
@@ -59,5 +59,7 @@ export function describeStartUp({ durationMillis, location }: StartUpTime): stri
 }
 
 function whereText(location: CodeLocation | undefined): string {
-  return location ? `, most of it in ${describeFrame(location.frame)}` : '';
+  if (location === undefined) return '';
+  const part = location.share < 0.5 ? `${Math.round(location.share * 100)} %` : 'most';
+  return `, ${part} of it ${describeWhere(location.frame)}`;
 }

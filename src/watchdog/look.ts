@@ -2,7 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isUserCode } from '../block/call-tree.js';
 import type { SampledFrame } from '../block/location.js';
+import { markLoading, roleOf } from '../block/plumbing.js';
+import type { StackFrame } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
 
 /**
@@ -57,7 +60,7 @@ export function readStack(skip: number, known: KnownFrames = new Map()): RawStac
   const sites = callSites();
   const [first] = sites.slice(skip);
   return {
-    frames: sites.slice(skip).map((site) => toFrame(site, known)),
+    frames: markLoading(sites.slice(skip).map((site) => toFrame(site, known))),
     justEntered: first !== undefined && isJustEntered(first),
     isCut: sites.length >= MAX_FRAMES,
   };
@@ -107,6 +110,9 @@ function toFrame(site: NodeJS.CallSite, known: KnownFrames): SampledFrame {
     filePath,
     lineNumber: site.getLineNumber() ?? 0,
     columnNumber: site.getColumnNumber() ?? 0,
+    startLine: site.getEnclosingLineNumber() ?? 0,
+    startColumn: site.getEnclosingColumnNumber() ?? 0,
+    role: roleOf(text, filePath),
     functionKey: `${filePath}\n${functionName}\n${site.getEnclosingLineNumber()}:${site.getEnclosingColumnNumber()}`,
   };
   known.set(text, frame);
@@ -148,14 +154,15 @@ function isPackageFile(file: string): boolean {
   }
 }
 
+function isOurs({ filePath }: StackFrame): boolean {
+  return OWN_FOLDER !== undefined && filePath.startsWith(OWN_FOLDER);
+}
+
 /**
- * The stack from its first frame of the application on, neither Node.js's own nor ours; empty where there is none. An
- * async function that awaits what runs is listed, but is not on the stack.
+ * The stack from its first frame of the application on, neither Node.js's own nor ours nor any other plumbing; empty where
+ * there is none. An async function that awaits what runs is listed, but is not on the stack.
  */
 export function fromUserCode(frames: readonly SampledFrame[]): readonly SampledFrame[] {
-  const first = frames.findIndex(({ filePath }) => {
-    if (filePath === '' || filePath.startsWith('node:')) return false;
-    return OWN_FOLDER === undefined || !filePath.startsWith(OWN_FOLDER);
-  });
+  const first = frames.findIndex((frame) => isUserCode(frame) && !isOurs(frame));
   return first < 0 || frames[first]?.text.startsWith('async ') ? [] : frames.slice(first);
 }

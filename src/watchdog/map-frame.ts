@@ -1,23 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-import { findSourceMap, type SourceMap } from 'node:module';
+import { findSourceMap } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StackFrame } from '../types.js';
 
-/** `frame` in its source, which the map names relative to `directory`; as it is where the map does not know. */
-export function mapFrame(frame: StackFrame, map: SourceMap, directory: string): StackFrame {
-  const entry = map.findEntry(frame.lineNumber - 1, frame.columnNumber - 1);
-  if (!('originalSource' in entry)) return frame;
-  const filePath = toPath(entry.originalSource, directory);
-  const lineNumber = entry.originalLine + 1;
-  const columnNumber = entry.originalColumn + 1;
+/** `frame` where it stands in its source; `name` where the map knows the function by another one. */
+export function inSource(
+  frame: StackFrame,
+  filePath: string,
+  lineNumber: number,
+  columnNumber: number,
+  name: string | undefined,
+): StackFrame {
+  const { functionName, loadedModule } = frame;
   const place = `${filePath}:${lineNumber}:${columnNumber}`;
-  const text = / \(.*\)$/.test(frame.text) ? frame.text.replace(/ \(.*\)$/, ` (${place})`) : place;
-  return { text, functionName: frame.functionName, filePath, lineNumber, columnNumber };
+  let text = / \(.*\)$/.test(frame.text) ? frame.text.replace(/ \(.*\)$/, ` (${place})`) : place;
+  if (name !== undefined) text = text.replace(functionName, name);
+  const source = { text, functionName: name ?? functionName, filePath, lineNumber, columnNumber };
+  return loadedModule === undefined ? source : { ...source, loadedModule };
 }
 
-function toPath(source: string, directory: string): string {
-  return source.startsWith('file://') ? fileURLToPath(source) : resolve(directory, source);
+/** What bundlers put ahead of paths below the folder that they were started in: `webpack://app/./`, `turbopack:///[project]/`. */
+const BUNDLER = /^(?!file:|https?:|data:|node:)[a-z][a-z\d+.-]+:\/\/[^/]*\/(?:\[project\]\/|\.\/)?/i;
+
+/** Where the source is that a map in `directory` calls so. */
+export function sourcePath(source: string, directory: string): string {
+  if (source.startsWith('file://')) return fileURLToPath(source);
+  if (/^(?:https?|node|data):/.test(source)) return source;
+  const below = source.replace(BUNDLER, '');
+  return below === source ? resolve(directory, source) : resolve(below.replace(/\?.*$/, ''));
 }
 
 /**
@@ -29,7 +40,11 @@ export function mapByLoader(frames: readonly StackFrame[], files: readonly strin
     if (!files.includes(frame.filePath)) return frame;
     try {
       const map = findSourceMap(frame.filePath);
-      return map ? mapFrame(frame, map, resolve(dirname(frame.filePath), map.payload.sourceRoot ?? '')) : frame;
+      const entry = map?.findEntry(frame.lineNumber - 1, frame.columnNumber - 1);
+      if (!map || !entry || !('originalSource' in entry)) return frame;
+      const directory = resolve(dirname(frame.filePath), map.payload.sourceRoot ?? '');
+      const file = sourcePath(entry.originalSource, directory);
+      return inSource(frame, file, entry.originalLine + 1, entry.originalColumn + 1, undefined);
     } catch {
       return frame;
     }

@@ -20,8 +20,6 @@ export interface WorkerData {
   readonly lookIntervalMillis: number;
   /** Whether looks are allowed and possible here. */
   readonly mayLook: boolean;
-  /** Whether stacks are mapped to their sources: the process runs with `--enable-source-maps`. */
-  readonly mapsSources: boolean;
   /** 0 = no hang is reported. Milliseconds. */
   readonly hangThresholdMillis: number;
   readonly hangAction: 'report' | 'abort';
@@ -55,6 +53,8 @@ export type FromWorker =
       /** Files that do not say where their maps are. */
       readonly withoutMap: readonly string[];
     }
+  /** These have a source map. */
+  | { readonly type: 'mappable'; readonly files: readonly string[] }
   /** Looks fail here, for this reason: none will be tried again. */
   | { readonly type: 'blind'; readonly reason: string };
 

@@ -22,6 +22,7 @@ import {
   type ToWorker,
   type WorkerData,
 } from './messages.js';
+import { nameModule } from './module-name.js';
 import { type Look, probesOf } from './probes.js';
 import { whyNotLook, whyNotWatch } from './surroundings.js';
 import { WORKER_SOURCE } from './worker-source.js';
@@ -86,6 +87,8 @@ export class Watchdog {
   private readonly _knownFrames: KnownFrames = new Map();
   private _lastLook: Look | undefined;
 
+  /** Files that have a source map. */
+  private readonly _mappable = new Set<string>();
   private _lastMapId = 0;
   private readonly _mapWaiters = new Map<number, (frames: readonly StackFrame[]) => void>();
 
@@ -214,15 +217,22 @@ export class Watchdog {
     }
   }
 
-  /** Whether stacks are still to be mapped to their sources before they are reported. */
-  get mapsSources(): boolean {
-    return this._mapsSources && this._worker !== undefined;
+  /** Whether there is more to be known of frames before they are reported: their sources, or the modules that they load. */
+  canResolve(frames: readonly StackFrame[]): boolean {
+    if (this._worker === undefined) return false;
+    if (this._mapsSources) return true;
+    return frames.some(({ filePath, loadedModule }) => loadedModule !== undefined || this._mappable.has(filePath));
   }
 
-  /** Maps frames to their sources, in the worker: parsing a big map takes 100 ms. `onMapped` may never be called. */
-  mapToSources(frames: readonly StackFrame[], onMapped: (frames: readonly StackFrame[]) => void): void {
+  /** Where the worker has no answer in time, at exit above all: what can be known at little cost. */
+  resolveNow(frames: readonly StackFrame[]): readonly StackFrame[] {
+    return frames.map(nameModule);
+  }
+
+  /** Asks the worker: parsing a big map takes 100 ms. `onResolved` may never be called. */
+  resolve(frames: readonly StackFrame[], onResolved: (frames: readonly StackFrame[]) => void): void {
     const id = ++this._lastMapId;
-    this._mapWaiters.set(id, onMapped);
+    this._mapWaiters.set(id, onResolved);
     this._send({ type: 'map', id, frames });
   }
 
@@ -264,7 +274,6 @@ export class Watchdog {
         delayIntervalMillis + (this.isSampling ? SAMPLE_INTERVAL_MILLIS : Math.max(blockThresholdMillis / 2, 5)),
       lookIntervalMillis: this.isSampling ? SAMPLE_INTERVAL_MILLIS : 20,
       mayLook,
-      mapsSources: this._mapsSources,
       hangThresholdMillis,
       hangAction,
       resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
@@ -331,10 +340,12 @@ export class Watchdog {
       this._warn(`no stacks: ${message.reason}`);
     } else if (message.type === 'awake') {
       this.onAwake();
+    } else if (message.type === 'mappable') {
+      for (const file of message.files) this._mappable.add(file);
     } else {
       const onMapped = this._mapWaiters.get(message.id);
       this._mapWaiters.delete(message.id);
-      onMapped?.(mapByLoader(message.frames, message.withoutMap));
+      onMapped?.(this._mapsSources ? mapByLoader(message.frames, message.withoutMap) : message.frames);
     }
   }
 

@@ -35,6 +35,7 @@ describe.each(['cjs', 'esm'] as const)('bundled by esbuild as %s', (format) => {
       target: 'node20',
       format,
       sourcemap: true,
+      minify: true,
       logLevel: 'error',
       // What the OpenTelemetry packages need in an ESM bundle.
       ...(format === 'esm' && { banner: { js: shim } }),
@@ -42,28 +43,28 @@ describe.each(['cjs', 'esm'] as const)('bundled by esbuild as %s', (format) => {
   });
 
   it.each([
-    ['the bundle', [], /app\.[cm]js$/],
-    ['its source, with --enable-source-maps', ['--enable-source-maps'], /bundled\.ts$/],
-  ])('sees the stack in %s, and reports a hang', async (_, nodeArgs, path) => {
+    ['as Node.js is by default', []],
+    ['with --enable-source-maps', ['--enable-source-maps']],
+  ])('sees the stack in its source %s, and reports a hang', async (_, nodeArgs) => {
     collector.spans.length = 0;
     const { stdout, stderr } = await run(process.execPath, [
       ...nodeArgs,
       file,
       JSON.stringify({ collector: collector.url }),
     ]);
-    const blocks = JSON.parse(stdout) as Record<string, unknown>[];
+    // The shorter of the two takes 200 ms; what is shorter is the machine's.
+    const blocks = (JSON.parse(stdout) as Record<string, unknown>[]).filter(
+      (block) => ((block['eventloop.block.span_durations'] as number[])[0] as number) >= 0.2,
+    );
     expect(blocks.length).toBe(2);
     const hangs = collector.spans.filter(({ name }) => name === semconv.SPAN_HANG);
     expect(hangs.length).toBeGreaterThan(0);
     for (const attributes of [...blocks, ...hangs.map((span) => span.attributes)]) {
       expect(attributes['code.function.name']).toBe('blocksInTypeScript');
-      expect(attributes['code.file.path']).toMatch(path);
       // Where the machine is busy, an answer may take so long that it says "after".
       expect(attributes['eventloop.block.stack_accuracy']).toMatch(/^(?:during|after)$/);
-      if (nodeArgs.length > 0) {
-        expect(attributes['code.file.path']).toBe(SOURCE);
-        expect(lines[(attributes['code.line.number'] as number) - 1]).toMatch(/performance\.now\(\)/);
-      }
+      expect(attributes['code.file.path']).toBe(SOURCE);
+      expect(lines[(attributes['code.line.number'] as number) - 1]).toMatch(/performance\.now\(\)/);
     }
     expect(stderr).toMatch(/^opentelemetry-instrumentation-event-loop: event loop hangs: .* in blocksInTypeScript \(/);
   });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
+import { outOfPlumbing } from '../../block/plumbing.js';
 import { codeAttributes } from '../../report/code.js';
 import { describeHang } from '../../report/sentence.js';
 import * as semconv from '../../semconv.js';
@@ -9,7 +10,7 @@ import type { PublishedSpan } from '../../system/shared-memory.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import type { Sight, Signal } from '../messages.js';
 import { type Attributes, type ExportedLog, type ExportedSpan, forgetExporters, prepare, send } from './exporters.js';
-import { mapFrames } from './source-maps.js';
+import { resolveFrames } from './source-maps.js';
 
 const SEVERITY_ERROR = 17;
 const KIND_INTERNAL = 0;
@@ -50,7 +51,7 @@ export class HangReporter {
   /** Never rejects. Resolved once the report has left, or could not within its time. */
   async report(hang: Hang): Promise<void> {
     const span = hang.sight ? hang.sight.span : hang.running;
-    const stack = hang.sight && mapFrames(hang.sight.frames);
+    const stack = hang.sight && resolveFrames(outOfPlumbing(hang.sight.frames));
     const frame = stack?.[0];
     const location =
       frame && stack && hang.sight ? { frame, stack, accuracy: hang.sight.accuracy, share: 1 } : undefined;

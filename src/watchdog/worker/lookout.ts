@@ -3,6 +3,7 @@ import { Field, type PublishedSpan, Rest, type SharedMemory, Slot } from '../../
 import { type FromWorker, LOOK_SHARE, type Sight, type WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import type { Inspector } from './inspector.js';
+import { newFilesWithMap } from './source-maps.js';
 
 /** While a session is open, or the loop is late: how soon we notice that we are to stop. Milliseconds. */
 const ALERT_MILLIS = 10;
@@ -224,6 +225,8 @@ export class Lookout {
     const askedAt = this._now();
     this._inspector.look((sight) => {
       if (sight.sdk) this._reporter.learn(sight.sdk);
+      const files = newFilesWithMap(sight.frames);
+      if (files.length > 0) this._tell({ type: 'mappable', files });
       if (beatAt !== this._memory.fields[Field.BeatAt]) return;
       this._longestWaitMillis = Math.max(this._longestWaitMillis, this._now() - askedAt);
       // Between two callbacks there is nothing to see.

@@ -6,7 +6,7 @@ import type { FromWorker, ToWorker, WorkerData } from '../messages.js';
 import { HangReporter } from './hang-report.js';
 import { Inspector } from './inspector.js';
 import { Lookout } from './lookout.js';
-import { enableSourceMaps, filesWithoutMap, mapFrames } from './source-maps.js';
+import { filesWithoutMap, resolveFrames } from './source-maps.js';
 
 const data = workerData as WorkerData;
 const tell = (message: FromWorker): void => parentPort?.postMessage(message);
@@ -30,12 +30,11 @@ parentPort?.on('message', (message: ToWorker) => {
     reporter.readEnvironment();
   } else {
     const { id, frames } = message;
-    tell({ type: 'mapped', id, frames: mapFrames(frames), withoutMap: filesWithoutMap(frames) });
+    tell({ type: 'mapped', id, frames: resolveFrames(frames), withoutMap: filesWithoutMap(frames) });
   }
 });
 // The port alone must not keep this thread running once it is told to stop.
 parentPort?.unref();
 // It would end this thread, and with it, where a look is under way, now and then the process.
 process.on('unhandledRejection', () => {});
-enableSourceMaps(data.mapsSources);
 lookout.start();

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { runFixture } from '../support/run-fixture.js';
+
+const lines = readFileSync(join(import.meta.dirname, '../fixtures/plumbing.cjs'), 'utf8').split('\n');
+
+/** Line of the fixture. */
+function lineOf(comment: string): number {
+  return lines.findIndex((text) => text.endsWith(`// ${comment} here`)) + 1;
+}
+
+async function culprit(scenario: string): Promise<string | undefined> {
+  const { stderr, code } = await runFixture('plumbing.cjs', {
+    args: [scenario],
+    nodeArgs: ['--require', 'opentelemetry-instrumentation-event-loop/debug'],
+    env: { OTEL_EVENT_LOOP_HANG_THRESHOLD_MILLIS: '0', OTEL_EVENT_LOOP_BLOCK_THRESHOLD_MILLIS: '200' },
+  });
+  expect(code).toBe(0);
+  // What else blocks is the machine's, and shorter.
+  return /^ {2}> (.*?)(?:, or earlier in this function)?$/m.exec(stderr)?.[1];
+}
+
+describe('in an application with require-in-the-middle', () => {
+  it.each([
+    ['lazyTypeScript', 'typescript', 'typescript'],
+    ['lazyLibrary', 'slow-library', 'slow-library/index.js'],
+  ])('%s: a module is named, and who requires it', async (scenario, comment, module) => {
+    const where = `plumbing\\.cjs:${lineOf(`${comment} is required`)}:3`;
+    expect(await culprit(scenario)).toMatch(new RegExp(`^loading module "${module}" \\(required in ${where}\\)$`));
+  });
+
+  it('a file of JSON is found where it is required, and its name where that is written down', async () => {
+    const where = `plumbing\\.cjs:${lineOf('big.json is required')}:3`;
+    expect(await culprit('lazyJson')).toMatch(new RegExp(`^loading a module \\(required in ${where}\\)$`));
+  });
+
+  it('a context manager passes the blame on', async () => {
+    const where = `plumbing\\.cjs:${lineOf('contexts are made active')}:\\d+`;
+    expect(await culprit('throughContexts')).toMatch(new RegExp(`^throughContexts \\(${where}\\)$`));
+  });
+});
