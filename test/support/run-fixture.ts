@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, execFile } from 'node:child_process';
-import { cpSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
 import { noteHeldUp } from './disturbance.js';
@@ -12,7 +11,6 @@ import { noteHeldUp } from './disturbance.js';
 const NODE = process.env.TEST_NODE ?? process.execPath;
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const FIXTURES = process.env.TEST_APP ? join(process.env.TEST_APP, 'fixtures') : join(REPOSITORY, 'test/fixtures');
-if (process.env.TEST_APP) cpSync(join(REPOSITORY, 'test/fixtures'), FIXTURES, { recursive: true });
 
 /** Major version of the Node.js that runs the fixtures. */
 export const NODE_MAJOR = Number((process.env.TEST_NODE_VERSION ?? process.version).replace(/^v/, '').split('.')[0]);

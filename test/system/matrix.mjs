@@ -3,11 +3,13 @@
 // packed package. `npm run test:matrix -- 26 otel3` runs the legs that fit every word.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, cpSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, join } from 'node:path';
 import Table from 'cli-table3';
 import {
   installApp,
+  lineDependencies,
   NODE_MAJORS,
   nodeBinaries,
   OTEL_LINES,
@@ -17,12 +19,14 @@ import {
   versionOf,
 } from '../support/apps.mjs';
 
-/** A fixture waits for half of its time. */
-const LEGS_AT_ONCE = 2;
+/** A fixture waits for more than half of its time. */
+const LANES = availableParallelism() + 1;
+/** So many files go to a lane at a time: fewer, and vitest starts more often; more, and lanes wait for the last one. */
+const FILES_PER_JOB = 3;
 /** Its client process needs a core of its own for half a minute: in `npm test` only. */
 const ONCE = ['delay.test.ts'];
 /** What has nothing to do with the line of OpenTelemetry, and on this Node.js runs in `npm test`. */
-const ONCE_PER_NODE = ['cause.test.ts', 'safety.test.ts', 'watchdog.test.ts'];
+const ONCE_PER_NODE = ['cause.test.ts', 'location.test.ts', 'safety.test.ts', 'watchdog.test.ts'];
 /** The same, and has nothing to do with what differs between versions of Node.js: on the newest as well, and no other. */
 const ON_THE_NEWEST = ['debug.test.ts', 'endings.test.ts', 'random.test.ts', 'rest.test.ts'];
 /** What differs between the lines, but not from one Node.js to the next. */
@@ -31,7 +35,6 @@ const ONCE_PER_LINE = ['hang.test.ts', 'hang-leaves.test.ts', 'register.test.ts'
 const ONCE_IN_LATER_LINE = ['lifecycle.test.ts'];
 const SCENARIOS = join(REPOSITORY, 'test/scenarios');
 const OWN_MAJOR = Number(process.versions.node.split('.')[0]);
-const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
 
 const legs = chosenLegs(process.argv.slice(2));
 const temporary = temporaryFolder();
@@ -44,20 +47,25 @@ const apps = new Map();
 for (const { line, major } of legs) {
   if (apps.has(line)) continue;
   apps.set(line, join(temporary, `otel${line}`));
-  const { express, 'signal-exit': signalExit } = devDependencies;
-  const dependencies = { express, 'signal-exit': signalExit };
-  installApp(apps.get(line), line, tarball, nodes.get(major), { dependencies });
+  // The package's own checks have it installed for the oldest, too.
+  const node = nodes.get(OTEL_LINES[line].firstNode) ?? nodes.get(major);
+  installApp(apps.get(line), line, tarball, node, { dependencies: lineDependencies() });
+  // Here and not by the tests: a fixture is not to change under another that loads it.
+  cpSync(join(REPOSITORY, 'test/fixtures'), join(apps.get(line), 'fixtures'), { recursive: true });
 }
 
 // The longest first: the newest Node.js has the most to do, and the later line the least.
-const waiting = [...legs].sort((a, b) => a.line - b.line || b.major - a.major);
-const results = new Map();
+const waiting = [...legs].sort((a, b) => a.line - b.line || b.major - a.major).flatMap(jobsOf);
+const done = new Map(legs.map((leg) => [leg, []]));
 await Promise.all(
-  Array.from({ length: LEGS_AT_ONCE }, async () => {
-    for (let leg = waiting.shift(); leg; leg = waiting.shift()) results.set(leg, await runLeg(leg));
+  Array.from({ length: LANES }, async () => {
+    for (let job = waiting.shift(); job; job = waiting.shift()) {
+      done.get(job.leg).push(await run(job));
+      if (done.get(job.leg).length === job.of) printOutput(job.leg);
+    }
   }),
 );
-const rows = legs.map((leg) => results.get(leg));
+const rows = legs.map(toRow);
 printSummary(rows);
 process.exitCode = rows.every((row) => row.ok) ? 0 : 1;
 
@@ -99,11 +107,21 @@ function filesOf({ major, line }) {
   return testFiles.filter((file) => !left.includes(file)).map((file) => `test/scenarios/${file}`);
 }
 
-/** vitest itself runs on this Node.js, the fixtures on the leg's. What it says is printed when it is through. */
-async function runLeg({ major, line }) {
+/** A leg's files, a few at a time. */
+function jobsOf(leg) {
+  const files = filesOf(leg);
+  const of = Math.ceil(files.length / FILES_PER_JOB);
+  return Array.from({ length: of }, (_, i) => ({
+    leg,
+    of,
+    files: files.slice(i * FILES_PER_JOB, (i + 1) * FILES_PER_JOB),
+  }));
+}
+
+/** vitest itself runs on this Node.js, the fixtures on the leg's. */
+async function run({ leg: { major, line }, files }) {
   const node = nodes.get(major);
-  const version = versionOf(node);
-  const name = join(temporary, `${major}-otel${line}`);
+  const name = join(temporary, `${major}-otel${line}-${basename(files[0])}`);
   const report = `${name}.json`;
   const output = openSync(`${name}.txt`, 'w');
   const startedAt = performance.now();
@@ -112,10 +130,12 @@ async function runLeg({ major, line }) {
     [
       join(REPOSITORY, 'node_modules/vitest/vitest.mjs'),
       'run',
+      // Lanes are enough.
+      '--no-file-parallelism',
       '--reporter=default',
       '--reporter=json',
       `--outputFile.json=${report}`,
-      ...filesOf({ major, line }),
+      ...files,
     ],
     {
       cwd: REPOSITORY,
@@ -125,7 +145,7 @@ async function runLeg({ major, line }) {
         // From 22.1 on. Most of what a fixture takes is loading the SDK.
         NODE_COMPILE_CACHE: join(temporary, 'compile-cache'),
         TEST_NODE: node,
-        TEST_NODE_VERSION: version,
+        TEST_NODE_VERSION: versionOf(node),
         TEST_APP: apps.get(line),
         TEST_OTEL_LINE: `${line}`,
       },
@@ -133,12 +153,33 @@ async function runLeg({ major, line }) {
   );
   const [status] = await once(child, 'exit');
   closeSync(output);
-  console.log(`\nNode.js ${version}, OpenTelemetry ${line}.x\n${readFileSync(`${name}.txt`, 'utf8')}`);
   const seconds = (performance.now() - startedAt) / 1000;
-  return { version, line, seconds, ok: status === 0, ...counts(report, status) };
+  return { output: readFileSync(`${name}.txt`, 'utf8'), seconds, ok: status === 0, ...counts(report, status) };
 }
 
-/** vitest's own counts; a leg that failed without a failed test, e.g. by an unhandled error, counts as one. */
+/** Of one leg after the other, although several run at once. */
+function printOutput(leg) {
+  const title = `Node.js ${versionOf(nodes.get(leg.major))}, OpenTelemetry ${leg.line}.x`;
+  console.log(
+    `\n${title}\n${done
+      .get(leg)
+      .map(({ output }) => output)
+      .join('')}`,
+  );
+}
+
+function toRow(leg) {
+  const jobs = done.get(leg);
+  const sum = (key) => jobs.reduce((total, job) => total + job[key], 0);
+  return {
+    version: versionOf(nodes.get(leg.major)),
+    line: leg.line,
+    ok: jobs.every(({ ok }) => ok),
+    ...Object.fromEntries(['passed', 'failed', 'skipped', 'seconds'].map((key) => [key, sum(key)])),
+  };
+}
+
+/** vitest's own counts; a run that failed without a failed test, e.g. by an unhandled error, counts as one. */
 function counts(report, status) {
   try {
     const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'));
