@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import process from 'node:process';
 import { isMainThread } from 'node:worker_threads';
 import { type DiagLogger, diag, type MeterProvider, metrics, type TracerProvider } from '@opentelemetry/api';
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
@@ -12,6 +13,7 @@ import { LoopWatch } from './monitor/watch.js';
 import { LoopMetrics } from './report/metrics.js';
 import { Reporter } from './report/reporter.js';
 import { observeRuntimeMetrics } from './report/runtime-metrics.js';
+import { HAS_SHARED_MEMORY } from './system/shared-memory.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
 import { Watchdog } from './watchdog/watchdog.js';
@@ -104,7 +106,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     if (sink) config.blockThresholdMillis = Math.min(config.blockThresholdMillis, sink.maxThresholdMillis);
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog =
-      config.watchdog && isMainThread
+      config.watchdog && isMainThread && hasSharedMemory(log)
         ? new Watchdog(config, log, (askedAt, isPrompt) => watch.look(askedAt, isPrompt), this._sdk)
         : undefined;
     const evidence = new EvidenceCollector(watchdog);
@@ -283,4 +285,10 @@ export function allowBlocking<T>(fn: () => T): T {
   // The one in charge may be of another version of this package.
   const owner = owners[OWNER_KEY];
   return typeof owner?._allowBlocking === 'function' ? owner._allowBlocking(fn) : fn();
+}
+
+function hasSharedMemory(log: DiagLogger): boolean {
+  if (HAS_SHARED_MEMORY) return true;
+  log.warn('the watchdog stands aside: there is no shared memory; blocks are reported without stacks, hangs are not');
+  return false;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import process from 'node:process';
 import { context, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
 import { tapConnections } from '../hooks/connection-tap.js';

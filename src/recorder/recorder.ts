@@ -2,7 +2,7 @@
 import type { Context, Span } from '@opentelemetry/api';
 import { MIN_BUSY_MILLIS } from '../delay/delay.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
-import { Field, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
+import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { CatchUp, type CatchUpListener } from './backlog.js';
 import { spanOf } from './span-of.js';
 import { Tally, TallyStamp } from './span-time.js';
@@ -458,7 +458,7 @@ export class SliceRecorder {
     this._jobsAtBeat = jobs;
     this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
     if (this._quietBeats === STARTED_BEATS && this._startUp !== undefined) this._tellStarted();
-    if (this._quietBeats < QUIET_BEATS) return false;
+    if (this._quietBeats < QUIET_BEATS || !HAS_ATOMICS) return false;
     Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
     return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAbsolute, relative } from 'node:path';
+import process from 'node:process';
 import * as semconv from '../semconv.js';
 import type { CodeLocation, FunctionTime, StackFrame } from '../types.js';
 

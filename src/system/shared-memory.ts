@@ -5,6 +5,10 @@
  * SharedArrayBuffer with a named slot for each thing, and after them a ring of the spans that ran last.
  */
 
+/** V8 can be told to keep them from programs (`--no-harmony-atomics`, `--enable-sharedarraybuffer-per-context`). */
+export const HAS_ATOMICS = typeof Atomics === 'object';
+export const HAS_SHARED_MEMORY = HAS_ATOMICS && typeof SharedArrayBuffer === 'function';
+
 /** Int32 slots. */
 export const Slot = {
   /** Main → worker: 1 = leave, never look again. Set at exit and by disable(). */

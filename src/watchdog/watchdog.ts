@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import type { Probe } from '../block/location.js';
@@ -46,6 +47,10 @@ const MAX_EXIT_WAIT_MILLIS = 50;
 const MOST_SIGNALS = 2;
 const MAX_RESTARTS = 5;
 const FIRST_RESTART_MILLIS = 1_000;
+
+// Kept from load on: an application may replace the global ones, or take them away.
+const startTimer = setTimeout;
+const stopTimer = clearTimeout;
 
 /** Under it, the look of the watchdog in charge is found; see {@link LOOK_KEY}. */
 const LOOK = Symbol.for(LOOK_KEY);
@@ -243,7 +248,7 @@ export class Watchdog {
     Atomics.store(this.memory.slots, Slot.Stop, 1);
     Atomics.store(this.memory.slots, Slot.Resting, Rest.Over);
     Atomics.notify(this.memory.slots, Slot.Resting);
-    clearTimeout(this._restartTimer);
+    stopTimer(this._restartTimer);
     if (globals[LOOK] === this._look) globals[LOOK] = undefined;
     // With a session open, Node.js prints "Waiting for the debugger to disconnect..." and does wait.
     if (isExit) Atomics.wait(this.memory.slots, Slot.SessionOpen, 1, MAX_EXIT_WAIT_MILLIS);
@@ -298,7 +303,7 @@ export class Watchdog {
   }
 
   private _environment(): NodeJS.ProcessEnv {
-    const { NODE_OPTIONS: _, ...environment } = process.env;
+    const { NODE_OPTIONS: _, ...environment } = process.env ?? {};
     const { hangReportUrl, hangReportHeaders } = this._config;
     if (hangReportUrl === undefined && hangReportHeaders === undefined) return environment;
     for (const name of Object.keys(environment)) {
@@ -321,7 +326,7 @@ export class Watchdog {
     this._mapWaiters.clear();
     this.memory.slots[Slot.SessionOpen] = 0;
     if (this._stopped || ++this._restarts > MAX_RESTARTS) return;
-    this._restartTimer = setTimeout(() => this._restart(mayLook), FIRST_RESTART_MILLIS * 2 ** (this._restarts - 1));
+    this._restartTimer = startTimer(() => this._restart(mayLook), FIRST_RESTART_MILLIS * 2 ** (this._restarts - 1));
     this._restartTimer.unref();
   }
 

@@ -113,3 +113,20 @@ it('looks again once the stack has room for it', async () => {
   expect(blockSpan?.attributes['code.function.name']).toBe('block');
   expect(diagLines).toEqual([]);
 });
+
+it('lives without globals that the application has taken away', async () => {
+  const result = await run('globals taken away');
+  expect(result.blamedNames).toEqual(['blocks']);
+});
+
+it.each([
+  '--enable-sharedarraybuffer-per-context',
+  // Gone since.
+  ...(NODE_MAJOR === 20 ? ['--no-harmony-atomics'] : []),
+])('stands aside where V8 keeps shared memory from programs: %s', async (flag) => {
+  const result = await run('block', { nodeArgs: [flag] });
+  expect(result.blamedNames).toEqual(['blocks']);
+  const lines = result.output.diagLines;
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch('the watchdog stands aside: there is no shared memory');
+});
