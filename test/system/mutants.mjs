@@ -49,7 +49,10 @@ const MUTANTS = [
     file: 'src/report/stalls.ts',
     from: 'this._unmarked.add(tally);',
     to: '',
-    scenarios: [{ file: 'stalled.test.ts', title: 'marks those who really waited' }],
+    scenarios: [
+      { file: 'stalled.test.ts', title: 'marks those who really waited' },
+      { file: 'stalled.test.ts', title: 'counts each of several blocks in a row' },
+    ],
   },
   {
     name: 'a span written to after its end',
