@@ -263,7 +263,7 @@ export class SliceRecorder {
     else if (this._returnedAt !== 0) this._chargeNative();
     else if (this._endMarked && this._depth === 0) this._interruptJob();
     this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
-    if (this._catchUp.micros !== 0 && isListening(resource)) this._catchUp.hasAccepted = true;
+    if (this._catchUp.micros !== 0) this._catchUp.enter(resource);
     if (this._staleContext !== undefined) this._trust();
     this._enter(context);
     if (context !== undefined) {
@@ -341,7 +341,9 @@ export class SliceRecorder {
     if (tally === undefined) return;
     tally.hasEnded = true;
     if (tally === this._tally) this._chargeNow();
-    const behind = this._catchUp.micros + this._busyMicros >= this._thresholdMicros;
+    const isBlock = this._busyMicros >= this._thresholdMicros;
+    const behind =
+      isBlock || (this._catchUp.micros + this._busyMicros >= this._thresholdMicros && this._catchUp.concerns(tally));
     if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
     if (behind || tally.totalMicros >= MIN_TOTAL_MICROS || tally.stall !== undefined) {
       this._listener.onSpanEnding(tally, span);
@@ -505,6 +507,7 @@ export class SliceRecorder {
     if (isTold && this._busyMicros < 2 * this._toldMicros) return;
     this._toldIteration = this._iteration;
     this._toldMicros = this._busyMicros;
+    this._catchUp.beginAnew();
     this._listener.onBlockSoFar(this.snapshot());
   }
 
@@ -707,6 +710,7 @@ export class SliceRecorder {
     const allMicros = busyMicros + this._allowedMicros;
     if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
     if (busyMicros < this._thresholdMicros) return false;
+    this._catchUp.beginAnew();
     let tallies = this._ranTallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
     const { micros: startMicros, turns: startTurn } = this._catchUp;
@@ -776,7 +780,7 @@ export class SliceRecorder {
     if (span === undefined) return this.nobody;
     const tally = this._tallyOf(span);
     if (tally !== undefined) return tally;
-    const fresh = new Tally(span);
+    const fresh = new Tally(span, this._catchUp.origin);
     this.onNewSpan(span);
     return fresh;
   }
@@ -789,16 +793,6 @@ function publishSpan(span: Span | undefined, memory: SharedMemory): number {
     return memory.publish(traceId, spanId, String((span as { name?: unknown }).name ?? ''));
   } catch {
     return 0;
-  }
-}
-
-/** Whether the callback is that of a server's handle (TCP or pipe): a connection is being accepted. */
-function isListening(resource: object): boolean {
-  try {
-    return typeof (resource as { onconnection?: unknown }).onconnection === 'function';
-  } catch {
-    // Resources can be objects of the application's, with accessors.
-    return false;
   }
 }
 

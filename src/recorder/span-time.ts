@@ -50,8 +50,14 @@ export class Tally {
   /** Made when the span first runs in a block or in the catch-up behind it. */
   stall: StallRecord | undefined = undefined;
 
-  /** `span` is undefined for the one tally of everything that ran under no span. */
-  constructor(readonly span: Span | undefined) {
+  /**
+   * @param span undefined for the one tally of everything that ran under no span.
+   * @param origin the catch-up whose backlog the span began in; 0: none.
+   */
+  constructor(
+    readonly span: Span | undefined,
+    readonly origin = 0,
+  ) {
     this.isTied = span === undefined;
   }
 }

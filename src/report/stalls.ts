@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { Kinship } from '../block/kinship.js';
 import { waitFor } from '../block/stall.js';
 import type { Tally } from '../recorder/span-time.js';
 import type { OpenBlock } from './open-block.js';
@@ -19,35 +20,42 @@ export class Stalls {
   private _stretch = 0;
   /** Tallies of spans that are not yet marked. */
   private readonly _unmarked = new Set<Tally>();
+  /** Of what ran since the loop last waited. */
+  private readonly _kinship = new Kinship();
 
   constructor(private readonly _thresholdMicros: number) {}
 
   addBlock(block: OpenBlock): void {
     this._blocks.push(block);
     if (this._blocks.length > MAX_BLOCKS) this._blocks.shift();
+    for (const { span } of block.block.shares) if (span) this._kinship.add(span);
   }
 
   onCaughtUp(): void {
     this._blocks = [];
+    this._kinship.clear();
     this._stretch++;
   }
 
   /** See `CatchUpListener`. */
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void {
+  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number, isOfBacklog: boolean): void {
     if (this._blocks.length === 0) return;
     tally.stall ??= { count: 0, sumMicros: 0, isUpperBound: false, stretch: -1, ranUntil: 0, unlinked: [] };
     const { stall } = tally;
     const ranBefore = stall.stretch === this._stretch ? stall.ranUntil : 0;
     stall.stretch = this._stretch;
     stall.ranUntil = ranUntil;
-    if (tally.span === undefined || !isWritable(tally.span) || this._unmarked.size >= MAX_SPANS) return;
+    if (tally.span === undefined) return;
+    this._kinship.add(tally.span);
+    if (!isWritable(tally.span) || this._unmarked.size >= MAX_SPANS) return;
     let waitedSince: number | undefined;
     for (const block of this._blocks) {
       const since = Math.max(block.startMicros, ranBefore);
       if (Math.min(block.endMicros, ranAt) - since < this._thresholdMicros) continue;
-      const wait = waitFor(tally.span, block.block);
-      // Of what is in flight, the first poll behind the block gives all that had waited.
-      if (wait === 'no' || (wait === 'in flight' && turn > block.turn + 1)) continue;
+      const wait = waitFor(tally.span, block.block, this._kinship);
+      if (wait === 'no') continue;
+      // The first poll behind the block gives all that had waited on open connections.
+      if (turn > block.turn + 1 && !(wait === 'at the door' && isOfBacklog)) continue;
       if (wait === 'at the door') stall.isUpperBound = true;
       waitedSince ??= since;
       stall.count++;

@@ -15,7 +15,8 @@ beforeEach(() => {
   ran = [];
   caughtUp = 0;
   backlog = new CatchUp({
-    onRanBehind: ({ span }, ...times) => ran.push([(span as unknown as { name: string }).name, ...times]),
+    onRanBehind: ({ span }, ranAt, ranUntil, turn) =>
+      ran.push([(span as unknown as { name: string }).name, ranAt, ranUntil, turn]),
     onCaughtUp: () => caughtUp++,
   });
 });
@@ -29,7 +30,7 @@ function tally(name: string | undefined, behindMillis: number, millis: number): 
 }
 
 function turn(tallies: Tally[], busyMillis: number, { isBlock = false, idleMillis = 0, accepts = false } = {}): void {
-  backlog.hasAccepted = accepts;
+  if (accepts && backlog.micros > 0) backlog.enter({ onconnection() {} });
   backlog.turn(tallies, tallies.length, busyMillis * 1000, isBlock, idleMillis);
 }
 
@@ -42,6 +43,9 @@ it('tells who ran in the block and in the iteration behind it, and when, and the
     ['first', 301_000, 303_000, 1],
     ['second', 303_000, 304_000, 1],
   ]);
+  turn([tally('later', 0, 1)], 1);
+  expect(ran).toHaveLength(3);
+  turn([], 1, { idleMillis: 30 });
   expect(caughtUp).toBe(1);
   expect(backlog.micros).toBe(0);
 });
@@ -57,7 +61,8 @@ it('goes on while connections are accepted, until the loop has nothing to do', (
   expect(caughtUp).toBe(0);
   expect(ran.at(-1)).toEqual(['connection 19', 319_000, 320_000, 20]);
   turn([], 1, { accepts: true, idleMillis: IDLE });
-  expect(caughtUp).toBe(1);
+  turn([tally('later', 0, 1)], 1, { accepts: true });
+  expect(ran.at(-1)).toEqual(['connection 19', 319_000, 320_000, 20]);
 });
 
 it('goes on for no longer than the block took, or on a saturated loop it would never end', () => {
@@ -79,5 +84,6 @@ it('begins its time anew with a further block, and counts on from the first', ()
     ['second', 100_000, 300_000, 1],
     ['victim', 300_000, 301_000, 2],
   ]);
-  expect(caughtUp).toBe(1);
+  turn([tally('later', 0, 1)], 1);
+  expect(ran).toHaveLength(3);
 });
