@@ -39,6 +39,7 @@ const RULES: Record<RuledOption, Rule> = {
     parse: parseHeaders,
   },
   maxBlocksPerMinute: number({ default: 60, min: 0, max: 1_000_000 }),
+  stackPaths: oneOf('absolute', 'relative', 'none'),
   runtimeMetrics: boolean({ default: false }),
 };
 const HOOKS: readonly HookOption[] = ['blockHook', 'ignoreBlock'];

@@ -123,6 +123,12 @@ export interface StartUpTime {
   readonly location: CodeLocation | undefined;
 }
 
+/**
+ * What leaves the process of where code is: `absolute` paths, paths `relative` to the working directory (outside of it from
+ * `node_modules` on, or the file's name alone), or `none`: names of functions, without files, lines and stacks.
+ */
+export type StackPaths = 'absolute' | 'relative' | 'none';
+
 /** Options of {@link EventLoopInstrumentation}. All are JSON except the two hooks. */
 export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
   /**
@@ -188,6 +194,12 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    * @default 'exact'
    */
   attribution?: 'exact' | 'sampled';
+  /**
+   * How much block spans, log events and hang reports tell of where code is. Hooks and channels get all of it.
+   * Environment: `OTEL_EVENT_LOOP_STACK_PATHS`.
+   * @default 'absolute'
+   */
+  stackPaths?: StackPaths;
   /**
    * Also emit the `nodejs.eventloop.*` metrics of the OpenTelemetry conventions, for those who do not run
    * instrumentation-runtime-node. Environment: `OTEL_EVENT_LOOP_RUNTIME_METRICS` (`true` or `false`).

@@ -16,26 +16,31 @@ export function isForeign({ filePath }: StackFrame): boolean {
 }
 
 /** Of a deep stack the innermost frames, and as many of the application's own as there is room for. */
-function shorten(stack: readonly StackFrame[]): readonly StackFrame[] {
+export function shorten(stack: readonly StackFrame[]): readonly StackFrame[] {
   if (stack.length <= MAX_STACK_FRAMES) return stack;
   const own = stack.filter((frame) => !isForeign(frame)).slice(-MAX_STACK_FRAMES / 2);
   const innermost = stack.filter((frame) => !own.includes(frame)).slice(0, MAX_STACK_FRAMES - own.length);
   return stack.filter((frame) => own.includes(frame) || innermost.includes(frame));
 }
 
-/** A location as the attributes of the `code.*` conventions. */
+/** A location as the attributes of the `code.*` conventions, as far as it tells. */
 export function codeAttributes({ frame, stack, accuracy }: CodeLocation): Record<string, string | number> {
+  const lines = shorten(stack).map(({ text }) => `    at ${text}`);
   return {
     [semconv.ATTR_CODE_FUNCTION_NAME]: frame.functionName,
-    [semconv.ATTR_CODE_FILE_PATH]: frame.filePath,
-    [semconv.ATTR_CODE_LINE_NUMBER]: frame.lineNumber,
-    [semconv.ATTR_CODE_COLUMN_NUMBER]: frame.columnNumber,
-    [semconv.ATTR_CODE_STACKTRACE]: shorten(stack)
-      .map(({ text }) => `    at ${text}`)
-      .join('\n'),
+    ...(hasPlace(frame) && {
+      [semconv.ATTR_CODE_FILE_PATH]: frame.filePath,
+      [semconv.ATTR_CODE_LINE_NUMBER]: frame.lineNumber,
+      [semconv.ATTR_CODE_COLUMN_NUMBER]: frame.columnNumber,
+    }),
+    ...(lines.length > 0 && { [semconv.ATTR_CODE_STACKTRACE]: lines.join('\n') }),
     [semconv.ATTR_BLOCK_STACK_ACCURACY]: accuracy,
     ...(frame.loadedModule && { [semconv.ATTR_BLOCK_LOADED_MODULE]: frame.loadedModule }),
   };
+}
+
+function hasPlace({ filePath, lineNumber }: StackFrame): boolean {
+  return filePath !== '' || lineNumber > 0;
 }
 
 /** What the time divides into, as parallel arrays. */
@@ -51,9 +56,11 @@ export function describeFrame(frame: StackFrame): string {
   const { functionName, filePath, lineNumber, columnNumber, loadedModule } = frame;
   const place = `${toShortPath(filePath)}:${lineNumber}:${columnNumber}`;
   if (loadedModule === undefined) {
+    if (!hasPlace(frame)) return functionName;
     return isMinified(frame) ? `${place} (${functionName})` : `${functionName} (${place})`;
   }
-  return `loading ${loadedModule === '' ? 'a module' : `module "${toModuleName(loadedModule)}"`} (required in ${place})`;
+  const loading = `loading ${loadedModule === '' ? 'a module' : `module "${toModuleName(loadedModule)}"`}`;
+  return hasPlace(frame) ? `${loading} (required in ${place})` : loading;
 }
 
 /** The same in a sentence: `in buildReport (…)`, but `loading module …`. */

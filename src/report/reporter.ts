@@ -18,6 +18,7 @@ import type { Block, StackFrame, StartUpTime } from '../types.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
 import type { LoopMetrics } from './metrics.js';
 import { OpenBlock } from './open-block.js';
+import { outwardBlock } from './paths.js';
 import { RateLimit } from './rate-limit.js';
 import { RunningBlock } from './running-block.js';
 import { blockAttributes, markBlamed, writeTime } from './spans.js';
@@ -254,7 +255,13 @@ export class Reporter implements LoopListener {
     this._whenMapped(location?.stack ?? [], (stack) => {
       const mapped = location && { ...location, frame: stack[0] ?? location.frame, stack };
       this._guard('report the start-up', () =>
-        emitStartUp({ ...time, location: mapped }, this._telemetry.logger, this._diag, endTimeMillis),
+        emitStartUp(
+          { ...time, location: mapped },
+          this._config.stackPaths,
+          this._telemetry.logger,
+          this._diag,
+          endTimeMillis,
+        ),
       );
     });
   }
@@ -283,14 +290,15 @@ export class Reporter implements LoopListener {
     if (blockChannel.hasSubscribers) blockChannel.publish(block);
     const span = open.span();
     if (span === undefined) return;
-    const attributes = blockAttributes(block, open.suppressed ?? 0);
+    const told = outwardBlock(block, this._config.stackPaths);
+    const attributes = blockAttributes(told, open.suppressed ?? 0);
     span.setAttributes(attributes);
     open.linkLater();
     // Else no query for blamed spans would find it.
     if (open.isUnmarked) span.setAttribute(ATTR_BLOCKED, true);
     this._guard('run blockHook', () => this._config.blockHook?.(block, span));
     span.end(extentOf(block, Date.now()).endTimeMillis);
-    emitBlockEvent(logger, block, attributes);
+    emitBlockEvent(logger, told, attributes);
   }
 
   private _toBlock(iteration: BusyIteration): Block {

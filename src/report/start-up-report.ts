@@ -3,9 +3,10 @@ import { channel } from 'node:diagnostics_channel';
 import { type Attributes, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
 import { locate, type Probe } from '../block/location.js';
 import * as semconv from '../semconv.js';
-import type { CodeLocation, StartUpTime } from '../types.js';
+import type { CodeLocation, StackPaths, StartUpTime } from '../types.js';
 import { codeAttributes, describeWhere } from './code.js';
 import type { EventLogger } from './logs.js';
+import { outwardLocation } from './paths.js';
 
 /** `SeverityNumber.INFO` of the logs data model. */
 const SEVERITY_INFO = 9;
@@ -34,11 +35,18 @@ export class StartUpReport {
 }
 
 /** As a log event, on the diagnostics channel and, for who has neither, as a line of `diag`. */
-export function emitStartUp(time: StartUpTime, logger: EventLogger, diag: DiagLogger, endTimeMillis: number): void {
-  const body = describeStartUp(time);
+export function emitStartUp(
+  time: StartUpTime,
+  paths: StackPaths,
+  logger: EventLogger,
+  diag: DiagLogger,
+  endTimeMillis: number,
+): void {
+  const told = { ...time, location: time.location && outwardLocation(time.location, paths) };
+  const body = describeStartUp(told);
   const attributes: Attributes = {
     [semconv.ATTR_START_UP_DURATION]: time.durationMillis / 1000,
-    ...(time.location && codeAttributes(time.location)),
+    ...(told.location && codeAttributes(told.location)),
   };
   if (startUpChannel.hasSubscribers) startUpChannel.publish(time);
   diag.info(body);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StackFrame } from '../types.js';
+import type { StackFrame, StackPaths } from '../types.js';
 
 /** Of a hang report: its span and its log event. */
 export type Signal = 'traces' | 'logs';
@@ -23,6 +23,7 @@ export interface WorkerData {
   /** 0 = no hang is reported. Milliseconds. */
   readonly hangThresholdMillis: number;
   readonly hangAction: 'report' | 'abort';
+  readonly stackPaths: StackPaths;
   /** Where to look for the OTLP exporters of the application: files from which to resolve. */
   readonly resolveFrom: readonly string[];
 }

@@ -271,7 +271,7 @@ export class Watchdog {
   }
 
   private _spawn(mayLook: boolean): void {
-    const { blockThresholdMillis, delayIntervalMillis, hangThresholdMillis, hangAction } = this._config;
+    const { blockThresholdMillis, delayIntervalMillis, hangThresholdMillis, hangAction, stackPaths } = this._config;
     const workerData: WorkerData = {
       memory: this.memory.buffer,
       clockOffset: now() - processClock(),
@@ -281,6 +281,7 @@ export class Watchdog {
       mayLook,
       hangThresholdMillis,
       hangAction,
+      stackPaths,
       resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
     };
     const environment = this._environment();

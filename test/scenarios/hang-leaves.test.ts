@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { runFixture } from '../support/run-fixture.js';
+import { FIXTURES, runFixture } from '../support/run-fixture.js';
 import { waitFor } from '../support/service.js';
 
 const NAME = 'opentelemetry-instrumentation-event-loop';
@@ -19,8 +19,12 @@ interface Setup {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** The bodies of what arrived, by path, once the program has hung and all that is `expected` was there. */
-async function hangOnce({ entry = 'register', sdk, span, byUrl, env }: Setup, expected: readonly string[]) {
+/** The bodies of what arrived, by path, once the program has hung, and all that is `expected` was there and `printed`. */
+async function hangOnce(
+  { entry = 'register', sdk, span, byUrl, env }: Setup,
+  expected: readonly string[],
+  printed = '',
+): Promise<{ bodies: Record<string, string>; stdout: string }> {
   const bodies: Record<string, string> = {};
   const receiver = createServer((request, response) => {
     let body = '';
@@ -36,6 +40,7 @@ async function hangOnce({ entry = 'register', sdk, span, byUrl, env }: Setup, ex
   const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
   let child: ChildProcess | undefined;
   let stderr = '';
+  let stdout = '';
   const ended = runFixture('hang-once.cjs', {
     nodeArgs: ['--import', `${NAME}/${entry}`],
     env: {
@@ -52,12 +57,15 @@ async function hangOnce({ entry = 'register', sdk, span, byUrl, env }: Setup, ex
       spawned.stderr?.on('data', (text) => {
         stderr += text;
       });
+      spawned.stdout?.on('data', (text) => {
+        stdout += text;
+      });
     },
   });
   try {
     // One line for those without a collector, however many there are who have one.
     await waitFor(() => (/event loop hangs: blocked for 0\.\d s/.test(stderr) ? true : undefined));
-    await waitFor(() => (expected.every((path) => bodies[path]) ? true : undefined));
+    await waitFor(() => (expected.every((path) => bodies[path]) && stdout.includes(printed) ? true : undefined));
     // Whatever is not to come would be here by now.
     await sleep(expected.length === 2 ? 0 : 1_000);
   } finally {
@@ -65,7 +73,7 @@ async function hangOnce({ entry = 'register', sdk, span, byUrl, env }: Setup, ex
     await ended;
     receiver.close();
   }
-  return bodies;
+  return { bodies, stdout };
 }
 
 const TRACES = '/v1/traces';
@@ -87,10 +95,40 @@ describe.concurrent('a hang report leaves the process', () => {
     ['as a span where logs go nowhere', { sdk: 'whole', env: exporters('zipkin, otlp', 'none') }, [TRACES]],
     ['where hangReportUrl says so', { sdk: 'whole', byUrl: true, env: exporters('none', 'none') }, [LOGS, TRACES]],
   ])('%s', async (_, setup, paths) => {
-    const bodies = await hangOnce(setup, paths);
+    const { bodies } = await hangOnce(setup, paths);
     expect(Object.keys(bodies).sort()).toEqual(paths);
     // Also before any span was seen.
     const name = setup.sdk === 'none' ? 'unknown_service' : 'service-with-a-name';
     for (const path of paths) expect(bodies[path]).toContain(name);
+  });
+});
+
+describe.concurrent('where code is', () => {
+  it.each([
+    ['relative', true],
+    ['none', false],
+  ])('leaves the process with stackPaths: %s', async (stackPaths, isTold) => {
+    const env = { OTEL_EVENT_LOOP_STACK_PATHS: stackPaths };
+    const { bodies, stdout } = await hangOnce({ sdk: 'whole', byUrl: true, env }, [LOGS, TRACES], 'eventloop.block"');
+    const told = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { name: string; body?: string; attributes: object });
+    const ofBlock = told.filter(({ name }) => /^event ?loop.block/.test(name));
+    expect(ofBlock.map(({ name }) => name).sort()).toEqual(['event loop blocked', 'eventloop.block']);
+    for (const text of [...Object.values(bodies), ...ofBlock.map((record) => JSON.stringify(record))]) {
+      expect(text).toContain('code.function.name');
+      for (const place of ['hang-once.cjs', 'code.stacktrace', 'code.line.number']) {
+        expect(text.includes(place), place).toBe(isTold);
+      }
+      expect(text).not.toContain(FIXTURES);
+    }
+    const place = isTold ? /^hang \(hang-once\.cjs:\d+:\d+\)$/ : /^hang$/;
+    expect(
+      ofBlock
+        .find(({ body }) => body)
+        ?.body?.split(' in ')
+        .pop(),
+    ).toMatch(place);
   });
 });

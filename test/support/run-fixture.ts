@@ -10,7 +10,9 @@ import { noteHeldUp } from './disturbance.js';
  */
 const NODE = process.env.TEST_NODE ?? process.execPath;
 const REPOSITORY = resolve(import.meta.dirname, '../..');
-const FIXTURES = process.env.TEST_APP ? join(process.env.TEST_APP, 'fixtures') : join(REPOSITORY, 'test/fixtures');
+export const FIXTURES = process.env.TEST_APP
+  ? join(process.env.TEST_APP, 'fixtures')
+  : join(REPOSITORY, 'test/fixtures');
 
 /** Major version of the Node.js that runs the fixtures. */
 export const NODE_MAJOR = Number((process.env.TEST_NODE_VERSION ?? process.version).replace(/^v/, '').split('.')[0]);

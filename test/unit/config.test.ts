@@ -17,6 +17,7 @@ const DEFAULTS = {
   hangThresholdMillis: 2000,
   hangAction: 'report',
   maxBlocksPerMinute: 60,
+  stackPaths: 'absolute',
   runtimeMetrics: false,
 };
 
@@ -70,6 +71,8 @@ describe('resolveConfig', () => {
   it.each([
     ['attribution', 'sampled', 'exactly'],
     ['hangAction', 'abort', 'restart'],
+    ['stackPaths', 'relative', 'short'],
+    ['stackPaths', 'none', 'None'],
     ['watchdog', false, 'no'],
     ['hangReportUrl', 'https://collector:4318', 'collector:4318'],
     ['hangReportHeaders', { 'x-key': 'a=b c' }, 'x-key'],

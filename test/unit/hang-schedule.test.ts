@@ -160,7 +160,8 @@ it('ends the process with hangAction: abort, once the report has left and no soo
 it('says it on stderr at once, whatever becomes of the collector', () => {
   const running = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), name: 'GET' };
   const startedAt = Date.now() - 1_230;
-  for (let i = 0; i < 2; i++) new HangReporter([]).report({ startedAt, sight: undefined, running, isStarting: false });
+  for (let i = 0; i < 2; i++)
+    new HangReporter([], 'absolute').report({ startedAt, sight: undefined, running, isStarting: false });
   expect(written).toEqual(
     Array(2).fill(
       expect.stringMatching(

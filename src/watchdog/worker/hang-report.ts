@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
 import { outOfPlumbing } from '../../block/plumbing.js';
 import { codeAttributes } from '../../report/code.js';
+import { outwardLocation } from '../../report/paths.js';
 import { describeHang } from '../../report/sentence.js';
 import * as semconv from '../../semconv.js';
 import { toSeconds } from '../../system/seconds.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
+import type { StackPaths } from '../../types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import type { Sight, Signal } from '../messages.js';
 import { type Attributes, type ExportedLog, type ExportedSpan, forgetExporters, prepare, send } from './exporters.js';
@@ -41,7 +43,10 @@ export class HangReporter {
   /** What leaves the process; the line on stderr always does. */
   signals: readonly Signal[] = [];
 
-  constructor(private readonly _resolveFrom: readonly string[]) {}
+  constructor(
+    private readonly _resolveFrom: readonly string[],
+    private readonly _stackPaths: StackPaths,
+  ) {}
 
   /** Loads one of the exporters that a report takes. Returns whether there was one to load. */
   prepare(): boolean {
@@ -54,7 +59,9 @@ export class HangReporter {
     const stack = hang.sight && resolveFrames(outOfPlumbing(hang.sight.frames));
     const frame = stack?.[0];
     const location =
-      frame && stack && hang.sight ? { frame, stack, accuracy: hang.sight.accuracy, share: 1 } : undefined;
+      frame && stack && hang.sight
+        ? outwardLocation({ frame, stack, accuracy: hang.sight.accuracy, share: 1 }, this._stackPaths)
+        : undefined;
     const endedAt = Date.now();
     const state = mainThreadState();
     const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span?.name, location, state);

@@ -16,7 +16,7 @@ const memory = new SharedMemory(data.memory);
 const mainThreadTime = mainThreadTimeReader();
 const queuedMillis = (): number => mainThreadTime?.()?.queuedMillis ?? 0;
 const inspector = new Inspector(memory, mainNow, queuedMillis, (reason) => tell({ type: 'blind', reason }));
-const reporter = new HangReporter(data.resolveFrom);
+const reporter = new HangReporter(data.resolveFrom, data.stackPaths);
 const lookout = new Lookout(data, memory, mainNow, queuedMillis, inspector, reporter, tell);
 
 parentPort?.on('message', (message: ToWorker) => {
