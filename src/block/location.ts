@@ -38,6 +38,8 @@ type Findings = Pick<Block, 'location' | 'hottest' | 'functions' | 'callbackCoun
  * 300 ms give a function that has less than that this much by chance now and then, and hardly ever more.
  */
 const MOST = 0.6;
+/** Where none has so much: what makes one the culprit rather than whoever awaits several. */
+const HALF = 0.5;
 /**
  * One sample says which functions were being called, but not that the innermost is more than one of many that took turns:
  * its caller is certain. It has to do for a block that is over before there is another; one of this length, which has
@@ -80,12 +82,12 @@ export function findInCode(
   const calls = new CallTree(samples, false);
   if (calls.root.weight === 0 || calls.root.weight < calls.weight / 2) return NOTHING;
   const minSamples = samples.length > 1 || durationMillis >= LONG_MILLIS ? 2 : 1;
-  const called = calls.deepestShared(calls.root, MOST, minSamples);
+  const called = calls.deepestShared(calls.root, MOST, minSamples) ?? calls.deepestShared(calls.root, HALF, minSamples);
   // Where promise jobs took turns, it may be one function that awaits them all.
   const tree = called ? calls : new CallTree(samples, true);
   const shared = called ?? tree.deepestShared(tree.root, MOST, minSamples);
   const culprit = shared ?? largestPart(calls, minSamples);
-  const isMost = culprit.weight >= tree.weight * MOST;
+  const isMost = culprit.weight >= tree.weight * HALF;
   const toMillis = (weight: number): number => (weight / tree.weight) * durationMillis;
   return {
     location: toLocation(culprit.place, culprit.weight / tree.weight),

@@ -150,6 +150,11 @@ describe('a function that awaits what runs', () => {
     expect(found.functions.map(([name]) => name)).toEqual(['a', 'b', 'c', 'd']);
   });
 
+  it('is not where one of those that ran has half of the time', () => {
+    const seen = ['async main > async one > a', 'async main > async one > a', 'async main > two > b', 'async main > c'];
+    expect(find(probes(...seen))).toMatchObject({ culprit: 'a:1', share: 0.5 });
+  });
+
   it('is not where a function has that it had called in turn', () => {
     const seen = ['async main > async one > work:2', 'async main > async two > work:2', 'async main > work:3'];
     expect(find(probes(...seen))).toMatchObject({ culprit: 'work:2', share: 1 });
