@@ -115,7 +115,7 @@ const WORK = {
 
   JSONata() {
     const jsonata = requireTool('jsonata');
-    const orders = Array.from({ length: 6_000 }, (_, i) => ({
+    const orders = Array.from({ length: 20_000 }, (_, i) => ({
       id: i,
       price: i % 97,
       quantity: i % 7,
@@ -142,7 +142,7 @@ const WORK = {
     const schema = buildSchema(
       'type Post { id: Int title: String body: String author: Int } type Query { posts: [Post] }',
     );
-    const posts = Array.from({ length: 80_000 }, (_, id) => ({
+    const posts = Array.from({ length: 120_000 }, (_, id) => ({
       id,
       title: `Post ${id}`,
       body: 'text',
