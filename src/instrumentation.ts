@@ -13,6 +13,7 @@ import { LoopWatch } from './monitor/watch.js';
 import { LoopMetrics } from './report/metrics.js';
 import { Reporter } from './report/reporter.js';
 import { observeRuntimeMetrics } from './report/runtime-metrics.js';
+import { endOwnCode } from './system/own-code.js';
 import { HAS_SHARED_MEMORY } from './system/shared-memory.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
@@ -292,3 +293,5 @@ function hasSharedMemory(log: DiagLogger): boolean {
   log.warn('the watchdog stands aside: there is no shared memory; blocks are reported without stacks, hangs are not');
   return false;
 }
+
+endOwnCode();

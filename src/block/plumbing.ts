@@ -15,7 +15,7 @@ const FOLDERS =
   /[/\\]node_modules[/\\](?:require-in-the-middle|import-in-the-middle|shimmer|v8-compile-cache|pirates|@opentelemetry[/\\](?:api|context-[^/\\]+|instrumentation(?:-[^/\\]+)?))[/\\]/;
 /** Bundled they have no folder of their own; minified, not even a name. */
 const NAMES =
-  /^(?:(?:ContextAPI|AsyncLocalStorageContextManager|AsyncHooksContextManager|NoopContextManager)\d*\.\w+|(?:Noop|Proxy)?Tracer\d*\.startActiveSpan|(?:[\w$]+\.)*patchedRequire\d*|(?:\w+\.)?__(?:require\d*|webpack_require__|turbopack_require__|commonJS\w*))(?: \[as .*?\])? \(/;
+  /^(?:_*(?:ContextAPI|AsyncLocalStorageContextManager|AsyncHooksContextManager|NoopContextManager)\d*\.\w+|_*(?:Noop|Proxy)?Tracer\d*\.startActiveSpan|(?:[\w$]+\.)*patchedRequire\d*|(?:\w+\.)?__(?:require\d*|webpack_require__|turbopack_require__|commonJS\w*))(?: \[as .*?\])? \(/;
 
 const LIBRARY = /[/\\]node_modules[/\\]/;
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isUserCode } from '../block/call-tree.js';
 import type { SampledFrame } from '../block/location.js';
 import { markLoading, roleOf } from '../block/plumbing.js';
+import { callSites, fileOf } from '../system/call-sites.js';
+import { isOwnCode } from '../system/own-code.js';
 import type { StackFrame } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
 
@@ -57,7 +58,7 @@ export type KnownFrames = Map<string, SampledFrame>;
  * is: with `--enable-source-maps` reading it parses maps for 100 ms, here inside the application.
  */
 export function readStack(skip: number, known: KnownFrames = new Map()): RawStack {
-  const sites = callSites();
+  const sites = callSites(readStack, MAX_FRAMES);
   const [first] = sites.slice(skip);
   return {
     frames: markLoading(sites.slice(skip).map((site) => toFrame(site, known))),
@@ -66,44 +67,12 @@ export function readStack(skip: number, known: KnownFrames = new Map()): RawStac
   };
 }
 
-function callSites(): NodeJS.CallSite[] {
-  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
-  const prepare = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
-  let sites: unknown;
-  try {
-    Object.defineProperty(Error, 'stackTraceLimit', { value: MAX_FRAMES, configurable: true, writable: true });
-    Object.defineProperty(Error, 'prepareStackTrace', {
-      value: (_error: Error, found: NodeJS.CallSite[]) => found,
-      configurable: true,
-      writable: true,
-    });
-    const holder: { stack?: unknown } = {};
-    Error.captureStackTrace(holder, readStack);
-    sites = holder.stack;
-  } catch {
-    // A frozen Error (--frozen-intrinsics): no stack, but the block is reported all the same.
-  } finally {
-    restore('stackTraceLimit', limit);
-    restore('prepareStackTrace', prepare);
-  }
-  return Array.isArray(sites) ? sites : [];
-}
-
-function restore(key: string, descriptor: PropertyDescriptor | undefined): void {
-  try {
-    if (descriptor) Object.defineProperty(Error, key, descriptor);
-    else Reflect.deleteProperty(Error, key);
-  } catch {
-    // Then it could not be changed before either.
-  }
-}
-
 function toFrame(site: NodeJS.CallSite, known: KnownFrames): SampledFrame {
   const text = String(site);
   const seen = known.get(text);
   if (seen !== undefined) return seen;
   const functionName = site.getFunctionName() ?? ANONYMOUS;
-  const filePath = toPath(site.getFileName() ?? '');
+  const filePath = fileOf(site);
   const frame = {
     text,
     functionName,
@@ -117,10 +86,6 @@ function toFrame(site: NodeJS.CallSite, known: KnownFrames): SampledFrame {
   };
   known.set(text, frame);
   return frame;
-}
-
-function toPath(file: string): string {
-  return file.startsWith('file://') ? fileURLToPath(file) : file;
 }
 
 /** From the word `function`, or what stands for it, to the parenthesis where V8 puts the position of a function's entry. */
@@ -143,7 +108,7 @@ export function ownFile(): string {
   return readStack(0).frames[0]?.filePath ?? '';
 }
 
-/** Where our files are, where they are ours alone; in a bundle, our frames cannot be told from the application's. */
+/** Where our files are, where they are ours alone and not in a bundle. */
 const OWN_FOLDER = isPackageFile(ownFile()) ? dirname(ownFile()) + sep : undefined;
 
 function isPackageFile(file: string): boolean {
@@ -154,8 +119,8 @@ function isPackageFile(file: string): boolean {
   }
 }
 
-function isOurs({ filePath }: StackFrame): boolean {
-  return OWN_FOLDER !== undefined && filePath.startsWith(OWN_FOLDER);
+function isOurs(frame: StackFrame): boolean {
+  return OWN_FOLDER === undefined ? isOwnCode(frame) : frame.filePath.startsWith(OWN_FOLDER);
 }
 
 /**

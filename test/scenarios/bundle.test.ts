@@ -69,3 +69,23 @@ describe.each(['cjs', 'esm'] as const)('bundled by esbuild as %s', (format) => {
     expect(stderr).toMatch(/^opentelemetry-instrumentation-event-loop: event loop hangs: .* in blocksInTypeScript \(/);
   });
 });
+
+it.each([
+  [false, 'theApplication'],
+  // That of the API, which nothing tells from the application's there.
+  [true, 'with'],
+])('our own code in a bundle is not taken for the application, minified: %s', async (minify, expected) => {
+  const outfile = join(folder, `look-${minify}.cjs`);
+  const entry = join(import.meta.dirname, '../fixtures/bundled-look.ts');
+  await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    minify,
+    keepNames: minify,
+    logLevel: 'error',
+  });
+  const { stdout } = await promisify(execFile)(process.execPath, [outfile]);
+  expect(JSON.parse(stdout)).toEqual([expected]);
+});
