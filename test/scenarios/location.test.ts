@@ -49,7 +49,7 @@ it('never names for a long native call the sibling that is called next', async (
   expect(names.filter((name) => name === 'writer').length).toBeLessThanOrEqual(writes);
   // Not where the block was over before an answer came.
   const named = names.filter((name) => name === 'serialize' || name === 'save');
-  expect(named.length).toBeGreaterThanOrEqual(8 - writes);
+  expect(named.length).toBeGreaterThanOrEqual(5 - writes);
 });
 
 describe('a pile of callbacks', () => {
@@ -70,9 +70,13 @@ describe('a pile of callbacks', () => {
 
   it('is none where one of them took the time', async () => {
     const result = await run('one call beside many callbacks');
-    expect(result.blockSpans.length).toBe(1);
-    expect(result.blockSpans[0]?.attributes).not.toHaveProperty('eventloop.block.callback_count');
-    expect(result.output.logs[0]?.body).toMatch(/^event loop blocked for \d+ ms in block \(harness\.cjs:/);
+    const [piece] = result.output.blocks;
+    const block = result.blockSpans.find(
+      ({ startTime, endTime }) => startTime < (piece?.endTime ?? 0) && endTime > (piece?.startTime ?? 0),
+    );
+    expect(block).toBeDefined();
+    expect(block?.attributes).not.toHaveProperty('eventloop.block.callback_count');
+    expect(result.output.logs.map(({ body }) => body).join()).not.toContain('callbacks');
   });
 
   it('are five hundred connections that speak at once', async () => {
@@ -90,20 +94,25 @@ describe('a pile of callbacks', () => {
 describe('who, as a person says it', () => {
   it('has the route that the span got since', async () => {
     const result = await run('a name that comes later');
-    expect(result.blockLogs[0]?.body).toMatch(/ by "GET \/users\/:id" in block \(/);
-    expect(result.blockSpans[0]?.attributes['eventloop.block.span_names']).toContain('GET /users/:id');
+    const { attributes, body } =
+      result.blockLogs.find(({ spanId }) => spanId === result.span('GET /users/:id').spanId) ?? {};
+    expect(body).toMatch(/^event loop blocked for \d+ ms by "GET \/users\/:id"/);
+    expect(attributes?.['eventloop.block.span_names']).toContain('GET /users/:id');
   });
 
   it('counts spans of one name', async () => {
     const result = await run('four of one name');
-    expect(result.blockLogs[0]?.body).toMatch(/^event loop blocked for \d+ ms by 4 × "GET \/x" in block \(/);
+    expect(result.blockLogs[0]?.body).toMatch(/^event loop blocked for \d+ ms by 4 × "GET \/x"/);
   });
 
   it('is a request and the middleware with most of it', async () => {
     const result = await run('one request through its middleware');
-    expect(result.blockSpans[0]?.attributes['eventloop.block.shared']).toBe(true);
-    expect(result.blockLogs[0]?.body).toMatch(
-      /^event loop blocked for \d+ ms by "GET \/report", longest in "middleware - 5" in block \(/,
-    );
+    const { attributes, body } = result.blockLogs[0] ?? {};
+    expect(attributes?.['eventloop.block.shared']).toBe(true);
+    // The fifth, unless the machine has held up another.
+    const names = attributes?.['eventloop.block.span_names'] as string[];
+    const [longest] = names.filter((name) => name !== 'GET /report');
+    if (result.heldUpMillis < 5) expect(longest).toBe('middleware - 5');
+    expect(body).toMatch(`by "GET /report", longest in "${longest}"`);
   });
 });
