@@ -39,7 +39,7 @@ interface TappableManager extends ContextManager {
 export function tapContextManager(manager: ContextManager, recorder: SliceRecorder): () => void {
   const storage = (manager as TappableManager)._asyncLocalStorage;
   return storage instanceof AsyncLocalStorage
-    ? tapStorage(storage as unknown as Storage, recorder)
+    ? tapStorage(storage as unknown as Storage, manager as TappableManager, recorder)
     : tapManager(manager as TappableManager, recorder);
 }
 
@@ -48,7 +48,7 @@ export function tapContextManager(manager: ContextManager, recorder: SliceRecord
  * `attach`. Tapped at `enterWith`, a leaf: no frame of ours stands on the stack while the application's code runs,
  * so nested `with` overflows no earlier than without us.
  */
-function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
+function tapStorage(storage: Storage, manager: TappableManager, recorder: SliceRecorder): () => void {
   const enterWith = storage.enterWith;
   const untapEnterWith = patchMethod(
     storage,
@@ -64,27 +64,17 @@ function tapStorage(storage: Storage, recorder: SliceRecorder): () => void {
   );
   // Where Node keeps the store is its own affair and has changed within a major version: asked, never assumed.
   const key = keepsStoreOnResource() ? storage.kResourceStore : undefined;
-  const untapRun = runGoesThroughEnterWith() ? undefined : patchMethod(storage, 'run', runOf(storage, key, recorder));
+  const untapRun = patchMethod(storage, 'run', runOf(storage, key, enterWith, recorder));
+  const untapAttach = tapAttach(manager, recorder);
   recorder.activeContext = () => storage.getStore();
   recorder.contextOf = key === undefined ? recorder.activeContext : (resource) => storeOf(storage, key, resource);
   return () => {
     untapEnterWith();
-    untapRun?.();
+    untapRun();
+    untapAttach();
     recorder.activeContext = noStore;
     recorder.contextOf = noStore;
   };
-}
-
-/** From Node.js 24 on, with AsyncContextFrame, `AsyncLocalStorage#run` calls `this.enterWith` before and after the callback. */
-function runGoesThroughEnterWith(): boolean {
-  const probe = new AsyncLocalStorage<number>();
-  let calls = 0;
-  probe.enterWith = () => {
-    calls++;
-  };
-  probe.run(1, () => {});
-  probe.disable();
-  return calls === 2;
 }
 
 /** Node.js 20 and 22 write the store straight on the current resource, under a symbol of the storage's. */
@@ -108,8 +98,13 @@ function storeOf(storage: Storage, key: symbol, resource: object): Store {
   return resource instanceof Promise ? stores[key] : stores[key];
 }
 
-function runOf(storage: Storage, key: symbol | undefined, recorder: SliceRecorder): AnyFunction {
-  const { run, enterWith } = storage;
+function runOf(
+  storage: Storage,
+  key: symbol | undefined,
+  enterWith: Storage['enterWith'],
+  recorder: SliceRecorder,
+): AnyFunction {
+  const { run } = storage;
   if (!isNodes(run as AnyFunction)) return around(run as AnyFunction, 1, recorder);
   const result = key === undefined ? runByEnterWith(enterWith, recorder) : runOnResource(key, recorder);
   return result as AnyFunction;
@@ -137,10 +132,11 @@ function around(original: AnyFunction, index: number, recorder: SliceRecorder): 
       if (!recorder.enabled) return apply(original, this, arguments);
       const callback = arguments[index];
       if (typeof callback === 'function') arguments[index] = new Proxy(callback, entering);
+      const { override, scopes } = recorder;
       try {
         return apply(original, this, arguments);
       } finally {
-        recorder.resync();
+        recorder.restore(override, scopes);
       }
       // biome-ignore-end lint/complexity/noArguments: until here
     },
@@ -148,21 +144,22 @@ function around(original: AnyFunction, index: number, recorder: SliceRecorder): 
 }
 
 /**
- * `run` as Node.js has it with AsyncContextFrame, for the versions whose own does not go through `enterWith`: with no
- * frame more than theirs, so that nested `with` overflows no earlier.
+ * `run` as Node.js has it with AsyncContextFrame, with no frame more than its own and no register more than it takes, so
+ * that nested `with` overflows no earlier. In the callback of a handle, whose context is not believed, to run in that very
+ * context is a change as well.
  */
 function runByEnterWith(enterWith: Storage['enterWith'], recorder: SliceRecorder): Storage['run'] {
   return {
     run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
       const outer = this.getStore();
-      if (Object.is(outer, store)) return apply(callback, null, args);
+      if (Object.is(outer, store) && recorder.override === undefined) return apply(callback, null, args);
       enterWith.call(this, store);
-      recorder.enterContext(store, true);
+      recorder.enterScope(store);
       try {
         return apply(callback, null, args);
       } finally {
         enterWith.call(this, outer);
-        recorder.enterContext(outer, true);
+        recorder.leaveScope(outer);
       }
     },
   }.run;
@@ -174,10 +171,10 @@ function runOnResource(key: symbol, recorder: SliceRecorder): Storage['run'] {
     run(this: Storage, store: Store, callback: AnyFunction, ...args: unknown[]): unknown {
       const resource = executionAsyncResource() as Record<symbol, Store>;
       const outer = this.enabled ? resource[key] : undefined;
-      if (Object.is(outer, store)) return apply(callback, null, args);
+      if (Object.is(outer, store) && recorder.override === undefined) return apply(callback, null, args);
       if (this.enabled) {
         resource[key] = store;
-        recorder.enterContext(store, true);
+        recorder.enterScope(store);
       } else {
         this.enterWith(store);
       }
@@ -185,7 +182,7 @@ function runOnResource(key: symbol, recorder: SliceRecorder): Storage['run'] {
         return apply(callback, null, args);
       } finally {
         resource[key] = outer;
-        recorder.enterContext(outer, true);
+        recorder.leaveScope(outer);
       }
     },
   }.run;
@@ -194,22 +191,7 @@ function runOnResource(key: symbol, recorder: SliceRecorder): Storage['run'] {
 /** Any other manager: it can only be tapped around `with`, which `bind` goes through as well. */
 function tapManager(manager: TappableManager, recorder: SliceRecorder): () => void {
   const untapWith = patchMethod(manager, 'with', around(manager.with as AnyFunction, 1, recorder));
-  const attach = manager.attach as AnyFunction | undefined;
-  const untapAttach = patchMethod(
-    manager,
-    'attach',
-    {
-      attach(this: ContextManager): unknown {
-        // biome-ignore lint/complexity/noArguments: passes on whatever this manager takes, without an array
-        const token = apply(attach as AnyFunction, this, arguments);
-        if (recorder.enabled) {
-          recorder.resync();
-          if (typeof token === 'object' && token !== null) tapToken(token as Token, recorder);
-        }
-        return token;
-      },
-    }.attach,
-  );
+  const untapAttach = tapAttach(manager, recorder);
   recorder.activeContext = () => {
     // Asked in async hooks, where a throw ends the process.
     try {
@@ -228,8 +210,34 @@ function tapManager(manager: TappableManager, recorder: SliceRecorder): () => vo
   };
 }
 
+/** A context that is attached is entered as well; what was before comes back where its token is disposed of. */
+function tapAttach(manager: TappableManager, recorder: SliceRecorder): () => void {
+  const attach = manager.attach as AnyFunction | undefined;
+  return patchMethod(
+    manager,
+    'attach',
+    {
+      attach(this: ContextManager): unknown {
+        const { override, scopes, job } = recorder;
+        // biome-ignore lint/complexity/noArguments: passes on whatever this manager takes, without an array
+        const token = apply(attach as AnyFunction, this, arguments);
+        if (recorder.enabled) {
+          recorder.resync();
+          if (typeof token === 'object' && token !== null) {
+            // In another callback nothing of this one is in force.
+            tapToken(token as Token, recorder, () => {
+              recorder.restore(job === recorder.job ? override : undefined, scopes);
+            });
+          }
+        }
+        return token;
+      },
+    }.attach,
+  );
+}
+
 /** Each token is told apart by who made it: its own `dispose` is followed, and not that of its class. */
-function tapToken(token: Token, recorder: SliceRecorder): void {
+function tapToken(token: Token, recorder: SliceRecorder, onDisposed: () => void): void {
   const original = token.dispose as AnyFunction;
   patchMethod(
     token,
@@ -240,7 +248,7 @@ function tapToken(token: Token, recorder: SliceRecorder): void {
           // biome-ignore lint/complexity/noArguments: passes on whatever this token takes, without an array
           return apply(original, this, arguments);
         } finally {
-          recorder.resync();
+          if (recorder.enabled) onDisposed();
         }
       },
     }.dispose,
@@ -270,12 +278,13 @@ export function tapAsyncResource(recorder: SliceRecorder): () => void {
       runInAsyncScope(this: AsyncResource, fn: AnyFunction, thisArg?: unknown, ...args: unknown[]): unknown {
         // biome-ignore lint/complexity/noArguments: passes on whatever another's wrap takes
         if (!recorder.enabled) return apply(original, this, arguments);
+        const { override, scopes } = recorder;
         try {
           return HAS_ASYNC_CONTEXT_FRAME
             ? original.call(this, entered, thisArg, fn, ...args)
             : original.call(this, fn, thisArg, ...args);
         } finally {
-          recorder.resync();
+          recorder.restore(override, scopes);
         }
       },
     }.runInAsyncScope,

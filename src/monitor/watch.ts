@@ -2,8 +2,8 @@
 import process from 'node:process';
 import { context, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
-import { tapConnections } from '../hooks/connection-tap.js';
 import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
+import { tapHandles } from '../hooks/handle-tap.js';
 import { installHooks } from '../hooks/hooks.js';
 import { registered, registeredContextManager, whenContextManagerAppears } from '../hooks/manager-watch.js';
 import { tapSpanEnd } from '../hooks/span-tap.js';
@@ -131,7 +131,7 @@ export class LoopWatch {
     this._undo.push(() => this._untapManager?.());
     this._followManager(recorder);
     this._undo.push(tapAsyncResource(recorder));
-    this._undo.push(tapConnections(recorder));
+    this._undo.push(tapHandles(recorder));
     recorder.onWake = () => {
       this._watchdog?.beat();
       this._listener.onWake();

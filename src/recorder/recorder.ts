@@ -33,12 +33,14 @@ export interface IterationSetAside {
   readonly busyMicros: number;
 }
 
-/** Whose requests a client connection carries. */
-export interface ConnectionUse {
-  /** The context of the last write. */
-  context: Context | undefined;
-  /** Whether several contexts have written before an answer came: then nobody can tell whose answer is read. */
-  shared: boolean;
+/** Whose time it is while a handle calls back in the context of whoever made it. */
+export interface Override {
+  /** Its maker's context, which says nothing about what it calls back for. */
+  context: Context;
+  /** The context to charge in its place; undefined where nobody can tell. */
+  user: Context | undefined;
+  /** The same as a tally. The recorder's own affair. */
+  tally: Tally;
 }
 
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
@@ -141,12 +143,12 @@ export class SliceRecorder {
   private _formerContext: Context | undefined;
   private _formerTally: Tally = this.nobody;
 
-  /**
-   * The context that came with a connection's read callback and says nothing about what is read, and the tally to
-   * charge in its place. Lasts for the callback and the ticks that follow it.
-   */
-  private _staleContext: Context | undefined;
-  private _staleTally: Tally = this.nobody;
+  /** Lasts for the callback of the handle and the ticks that follow it, but not in contexts that the application enters. */
+  private _override: Override | undefined;
+  /** How many contexts the application has entered inside of it and not yet left. */
+  private _scopes = 0;
+  /** Whether the application has entered the maker's context itself meanwhile: ticks in it may be of either. */
+  private _isMixed = false;
 
   /**
    * Whether {@link leaveCallback} is called. Else a mark behind the last job tells when JavaScript has returned, and a
@@ -155,6 +157,8 @@ export class SliceRecorder {
   seesReturns = true;
   /** Contexts to go back to when a nested callback returns; the first is that of a promise job. */
   private readonly _outerContexts: (Context | undefined)[] = [];
+  private readonly _outerOverrides: (Override | undefined)[] = [];
+  private readonly _outerScopes: number[] = [];
   protected _depth = 0;
   /** Whether the outermost callback is nested in a promise job. */
   private _isInJob = false;
@@ -181,8 +185,8 @@ export class SliceRecorder {
   activeContext: () => Context | undefined = noContext;
   /** The same for async_hooks' current resource, where that is at hand already. */
   contextOf: (resource: object) => Context | undefined = noContext;
-  /** Who uses the connection whose callback this is, if it is one; set by the connection tap. */
-  connectionUse: (resource: object) => ConnectionUse | undefined = noUse;
+  /** Whom to charge while this handle calls back in `context`, if not whose context it is; set by the handle tap. */
+  overrideOf: (resource: object, context: Context) => Override | undefined = noOverride;
   /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
 
@@ -248,8 +252,9 @@ export class SliceRecorder {
     this._clearIteration();
     this._tallies.length = 0;
     this._outerContexts.length = 0;
+    this._outerOverrides.length = 0;
+    this._outerScopes.length = 0;
     this._leaveAll();
-    this._staleContext = undefined;
     this._knownContext = undefined;
     this._formerContext = undefined;
   }
@@ -264,28 +269,22 @@ export class SliceRecorder {
     else if (this._endMarked && this._depth === 0) this._interruptJob();
     this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
     if (this._catchUp.micros !== 0) this._catchUp.enter(resource);
-    if (this._staleContext !== undefined) this._trust();
-    this._enter(context);
-    if (context !== undefined) {
-      const use = this.connectionUse(resource);
-      // A write in the creator's own context is no evidence: a client library's queue goes on in that, whosever turn it is.
-      if (use !== undefined) {
-        this._distrust(context, use.shared || use.context === context ? this.nobody : this._lookUp(use.context));
-      }
-    }
+    const override = context === undefined ? undefined : this.overrideOf(resource, context);
+    if (override === undefined) this._enter(context, undefined);
+    else this._enterOverridden(override);
     if (!this.seesReturns) this._markEnd();
   }
 
   /** A `process.nextTick` callback begins. */
   enterTick(context: Context | undefined): void {
-    this._enterJob(context);
+    if (this._override !== undefined) this._beginTick(this._override);
+    this._enterJob(context, this._override);
     if (!this.seesReturns) this._markEnd(addPromiseJob);
   }
 
   /** A promise job begins: it runs in the context of who waits for it, whatever connection was read. */
   enterReaction(context: Context | undefined): void {
-    if (this._staleContext !== undefined) this._trust();
-    this._enterJob(context);
+    this._enterJob(context, undefined);
     if (!this.seesReturns) this._markEnd();
   }
 
@@ -296,7 +295,12 @@ export class SliceRecorder {
       this._depth = depth;
       if (depth === 0) this._isInJob = false;
       const outer = this._outerContexts[depth];
-      if (outer !== this._context) this._switchTo(outer, now());
+      const override = this._outerOverrides[depth];
+      if (outer !== this._context || override !== this._override) {
+        this._override = override;
+        this._scopes = this._outerScopes[depth] as number;
+        this._switchTo(outer, now());
+      }
     } else {
       this._depth = 0;
       // Native code that follows is nobody's: where this was nobody's too, there is no need to tell them apart.
@@ -308,30 +312,91 @@ export class SliceRecorder {
   enterPromiseJob(): void {
     if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
     this._countJob();
-    if (this._staleContext !== undefined) this._trust();
     const context = this.activeContext();
-    if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
+    if (context !== this._context || this._override !== undefined) {
+      this._override = undefined;
+      this._scopes = 0;
+      this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
+    }
     this._returnedAt = 0;
     this._markEnd();
   }
 
-  /**
-   * Running code made `context` the active one.
-   *
-   * @param isScoped it will make the one before active again ahead of its return.
-   */
-  enterContext(context: Context | undefined, isScoped = false): void {
+  /** Counts callbacks and promise jobs as they begin. */
+  get job(): number {
+    return this._slots[Slot.Jobs] as number;
+  }
+
+  /** In force now, or waiting for {@link scopes} to be left; to be given back where what was before becomes active again. */
+  get override(): Override | undefined {
+    return this._override;
+  }
+
+  get scopes(): number {
+    return this._scopes;
+  }
+
+  /** Running code made `context` the active one. What the application enters itself is believed, whatever calls back. */
+  enterContext(context: Context | undefined): void {
     if (!this._enabled) return;
     // In code that no hook has announced, or behind a nested callback: nobody's, as far as we know.
     if (this._returnedAt !== 0) this._chargeNative();
+    if (this._override !== undefined) this._believe(context);
     if (context !== this._context) this._switchTo(context, now());
     // In a promise job, or where no return is seen at all.
-    if (this._depth === 0 && !isScoped) this._markEnd();
+    if (this._depth === 0) this._markEnd();
+  }
+
+  /** The same, for a scope that {@link leaveScope} is called for ahead of its return. */
+  enterScope(context: Context | undefined): void {
+    if (!this._enabled) return;
+    if (this._returnedAt !== 0) this._chargeNative();
+    if (this._override !== undefined) this._openScope(this._override, context);
+    if (context !== this._context) this._switchTo(context, now());
+    // Else it leaves nothing behind that would have to end.
+    if (this.seesReturns && this._depth === 0) this._markEnd();
+  }
+
+  leaveScope(context: Context | undefined): void {
+    if (!this._enabled) return;
+    if (this._returnedAt !== 0) this._chargeNative();
+    if (this._scopes > 0) this._closeScope(context);
+    if (context !== this._context) this._switchTo(context, now());
+    if (this.seesReturns && this._depth === 0) this._markEnd();
+  }
+
+  private _believe(context: Context | undefined): void {
+    this._override = undefined;
+    this._switchTo(context, now());
+  }
+
+  private _openScope(override: Override, context: Context | undefined): void {
+    this._scopes++;
+    if (context === override.context) this._isMixed = true;
+    this._switchTo(context, now());
+  }
+
+  private _closeScope(context: Context | undefined): void {
+    this._scopes--;
+    this._switchTo(context, now());
   }
 
   /** Running code may have changed the context in a way that tells us no more than that. */
   resync(): void {
     if (this._enabled) this.enterContext(this.activeContext());
+  }
+
+  /** The same where what was before a change is active again: `override` and `scopes` are what was true ahead of it. */
+  restore(override: Override | undefined, scopes: number): void {
+    if (!this._enabled) return;
+    if (override === undefined) {
+      this.resync();
+      return;
+    }
+    if (this._returnedAt !== 0) this._chargeNative();
+    this._override = override;
+    this._scopes = scopes;
+    this._switchTo(this.activeContext(), now());
   }
 
   /** `span.end()` was called: whatever is to be written on the span must be written now. */
@@ -543,10 +608,10 @@ export class SliceRecorder {
   }
 
   /** What ticks and promise jobs have in common: no native code can have run since the last one. */
-  protected _enterJob(context: Context | undefined): void {
+  protected _enterJob(context: Context | undefined, override: Override | undefined): void {
     if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
     this._countJob();
-    this._enter(context);
+    this._enter(context, override);
     this._returnedAt = 0;
   }
 
@@ -554,15 +619,45 @@ export class SliceRecorder {
   private _interruptJob(): void {
     this._isInJob = true;
     this._outerContexts[0] = this._context;
+    this._outerOverrides[0] = this._override;
+    this._outerScopes[0] = this._scopes;
   }
 
-  private _enter(context: Context | undefined): void {
+  private _enter(context: Context | undefined, override: Override | undefined): void {
     if (this.seesReturns) {
       const depth = this._depth;
-      if (depth > 0) this._outerContexts[depth] = this._context;
+      if (depth > 0) {
+        this._outerContexts[depth] = this._context;
+        this._outerOverrides[depth] = this._override;
+        this._outerScopes[depth] = this._scopes;
+      }
       this._depth = depth + 1;
     }
-    if (context !== this._context) this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
+    if (context !== this._context || override !== this._override) {
+      this._override = override;
+      this._scopes = 0;
+      this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
+    }
+  }
+
+  /** A handle calls back that others use than who made it. */
+  private _enterOverridden(override: Override): void {
+    const { context, user } = override;
+    override.tally = user === undefined ? this.nobody : this._tallyIn(user);
+    this._isMixed = false;
+    this._enter(context, override);
+    this._scopes = 0;
+    // The same handle in the same context as before, but perhaps for another user.
+    this._switchTo(context, now());
+  }
+
+  /** A tick behind a handle's callback. */
+  private _beginTick(override: Override): void {
+    this._scopes = 0;
+    if (!this._isMixed) return;
+    this._isMixed = false;
+    override.tally = this.nobody;
+    this._switchTo(this._context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
 
   /** For the watchdog, which cannot see otherwise whether it still looks at the callback that it meant to look at. */
@@ -591,19 +686,6 @@ export class SliceRecorder {
       if (!memory.holds(tally.ticket)) tally.ticket = publishSpan(tally.span, memory);
       memory.fields[Field.Running] = tally.ticket;
     }
-  }
-
-  /** From now on time under `context` goes to `instead`. */
-  private _distrust(context: Context, instead: Tally): void {
-    this._staleContext = context;
-    this._staleTally = instead;
-    this._switchTo(this._context, now());
-  }
-
-  /** From now on contexts are what they are. */
-  private _trust(): void {
-    this._staleContext = undefined;
-    this._switchTo(this._context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
 
   /** Adds the current slice, up to `time`, to its tally. */
@@ -685,6 +767,8 @@ export class SliceRecorder {
   private _leaveAll(): void {
     this._context = undefined;
     this._tally = this.nobody;
+    this._override = undefined;
+    this._scopes = 0;
     this._depth = 0;
     this._isInJob = false;
   }
@@ -738,7 +822,12 @@ export class SliceRecorder {
 
   private _lookUp(context: Context | undefined): Tally {
     if (context === undefined) return this.nobody;
-    if (context === this._staleContext) return this._staleTally;
+    const override = this._override;
+    if (override !== undefined && context === override.context && this._scopes === 0) return override.tally;
+    return this._tallyIn(context);
+  }
+
+  private _tallyIn(context: Context): Tally {
     if (context === this._knownContext) return this._knownTally;
     if (context === this._formerContext) return this._formerTally;
     this._isLookingUp = true;
@@ -800,7 +889,7 @@ function noContext(): undefined {
   return undefined;
 }
 
-function noUse(): undefined {
+function noOverride(): undefined {
   return undefined;
 }
 

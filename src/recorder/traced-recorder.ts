@@ -3,7 +3,7 @@ import { executionAsyncResource } from 'node:async_hooks';
 import type { Context } from '@opentelemetry/api';
 import type { DebugSink } from '../monitor/debug-sink.js';
 import { now } from '../system/clock.js';
-import { SliceRecorder } from './recorder.js';
+import { type Override, SliceRecorder } from './recorder.js';
 import type { Tally } from './span-time.js';
 
 const STARTING = 'start-up';
@@ -34,8 +34,8 @@ export class TracedRecorder extends SliceRecorder {
     if (this._depth === 1) this._cut(kindOf(resource));
   }
 
-  protected override _enterJob(context: Context | undefined): void {
-    super._enterJob(context);
+  protected override _enterJob(context: Context | undefined, override: Override | undefined): void {
+    super._enterJob(context, override);
     if (this._depth === 1) this._cut(executionAsyncResource() instanceof Promise ? PROMISE_JOB : TICK);
   }
 

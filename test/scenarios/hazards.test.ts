@@ -182,7 +182,11 @@ describe('context managers', () => {
   it('comes back from callbacks that native code calls in the midst of others', async () => {
     const result = await run('nested native callback');
     expect(result.blamedNames).toEqual(['b']);
-    expectOwnTime(result, 'b');
+    const own = millisOf(result.span('b'), 'eventloop.block.duration');
+    // Where no hook tells that it has returned, the looks of the watchdog do, and not for half the time before the first.
+    const unseen = NODE_MAJOR >= 24 ? 0 : result.measured('b') / 2;
+    expect(own).toBeGreaterThan(result.measured('b') - unseen - result.tolerance(result.measured('b')));
+    expectDuration(result, Math.max(own, result.measured('b')), result.measured('b'));
   });
 });
 
