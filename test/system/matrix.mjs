@@ -26,11 +26,18 @@ const FILES_PER_JOB = 3;
 /** Its client process needs a core of its own for half a minute: in `npm test` only. */
 const ONCE = ['delay.test.ts'];
 /** What has nothing to do with the line of OpenTelemetry, and on this Node.js runs in `npm test`. */
-const ONCE_PER_NODE = ['cause.test.ts', 'location.test.ts', 'safety.test.ts', 'start-up.test.ts', 'watchdog.test.ts'];
+const ONCE_PER_NODE = [
+  'cause.test.ts',
+  'location.test.ts',
+  'plumbing.test.ts',
+  'safety.test.ts',
+  'start-up.test.ts',
+  'watchdog.test.ts',
+];
 /** The same, and has nothing to do with what differs between versions of Node.js: on the newest as well, and no other. */
 const ON_THE_NEWEST = ['debug.test.ts', 'endings.test.ts', 'random.test.ts', 'rest.test.ts'];
 /** What differs between the lines, but not from one Node.js to the next. */
-const ONCE_PER_LINE = ['hang.test.ts', 'hang-leaves.test.ts', 'register.test.ts'];
+const ONCE_PER_LINE = ['hang.test.ts', 'hang-leaves.test.ts', 'register.test.ts', 'switches.test.ts'];
 /** The same, but within the later line only. */
 const ONCE_IN_LATER_LINE = ['lifecycle.test.ts'];
 const SCENARIOS = join(REPOSITORY, 'test/scenarios');
