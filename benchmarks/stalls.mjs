@@ -60,11 +60,14 @@ await Promise.all([
   send(`/query?millis=${QUERY_MILLIS}`, () => Math.random() * 60),
 ]);
 service.kill('SIGUSR2');
-const { spans } = JSON.parse((await rest).trim());
+const { spans, logs } = JSON.parse((await rest).trim());
 database.close();
 agent.destroy();
 
-const blocks = spans.filter(({ name }) => name === 'event loop blocked');
+// Their spans cover no more of them than lies in the blamed span's life.
+const blocks = logs
+  .filter(({ eventName }) => eventName === 'eventloop.block')
+  .map(({ time, attributes }) => ({ startTime: time - attributes['eventloop.block.duration'] * 1e3, endTime: time }));
 const traces = new Set(spans.filter((span) => span.attributes['eventloop.stalled']).map(({ traceId }) => traceId));
 const marked = new Set(spans.filter(({ traceId }) => traces.has(traceId)).map(({ name }) => name));
 const counts = {

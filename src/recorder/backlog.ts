@@ -35,9 +35,8 @@ export interface CatchUpListener {
    * @param ranAt when it ran first in this iteration.
    * @param ranUntil when it had last run.
    * @param turn the iteration in which it ran, counted from that of the first block.
-   * @param isOfBacklog whether its span began in what had become ready during the block, or came forth from that.
    */
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number, isOfBacklog: boolean): void;
+  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void;
   /** Nothing that runs from now on had to wait for what was before. */
   onCaughtUp(): void;
 }
@@ -194,8 +193,7 @@ export class CatchUp {
   see(tally: Tally): void {
     if (tally.span === undefined || !this.concerns(tally)) return;
     const ranAt = this.micros + tally.behindMicros;
-    const isOfBacklog = tally.origin === this._stretch;
-    this._listener.onRanBehind(tally, ranAt, ranAt + tally.shareMicros, this.turns, isOfBacklog);
+    this._listener.onRanBehind(tally, ranAt, ranAt + tally.shareMicros, this.turns);
   }
 }
 

@@ -143,8 +143,8 @@ export class Reporter implements LoopListener {
     });
   }
 
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number, isOfBacklog: boolean): void {
-    this._guard('find stalled spans', () => this._stalls.onRanBehind(tally, ranAt, ranUntil, turn, isOfBacklog));
+  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void {
+    this._guard('find stalled spans', () => this._stalls.onRanBehind(tally, ranAt, ranUntil, turn));
   }
 
   onCaughtUp(): void {

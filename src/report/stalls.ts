@@ -38,7 +38,7 @@ export class Stalls {
   }
 
   /** See `CatchUpListener`. */
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number, isOfBacklog: boolean): void {
+  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void {
     if (this._blocks.length === 0) return;
     tally.stall ??= { count: 0, sumMicros: 0, isUpperBound: false, stretch: -1, ranUntil: 0, unlinked: [] };
     const { stall } = tally;
@@ -53,9 +53,8 @@ export class Stalls {
       const since = Math.max(block.startMicros, ranBefore);
       if (Math.min(block.endMicros, ranAt) - since < this._thresholdMicros) continue;
       const wait = waitFor(tally.span, block.block, this._kinship);
-      if (wait === 'no') continue;
-      // The first poll behind the block gives all that had waited on open connections.
-      if (turn > block.turn + 1 && !(wait === 'at the door' && isOfBacklog)) continue;
+      // Of what is in flight, the first poll behind the block gives all that had waited.
+      if (wait === 'no' || (wait === 'in flight' && turn > block.turn + 1)) continue;
       if (wait === 'at the door') stall.isUpperBound = true;
       waitedSince ??= since;
       stall.count++;

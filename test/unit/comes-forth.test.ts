@@ -23,8 +23,8 @@ class Loop {
   isOver = false;
   readonly catchUp = new CatchUp(
     {
-      onRanBehind: (tally, _ranAt, _ranUntil, turn, isOfBacklog) => {
-        if (isOfBacklog) this.found.push(`${(tally.span as unknown as { name: string }).name} @${turn}`);
+      onRanBehind: (tally, _ranAt, _ranUntil, turn) => {
+        if (tally.origin !== 0) this.found.push(`${(tally.span as unknown as { name: string }).name} @${turn}`);
       },
       onCaughtUp: () => {
         this.isOver = true;
