@@ -129,5 +129,8 @@ function isOurs(frame: StackFrame): boolean {
  */
 export function fromUserCode(frames: readonly SampledFrame[]): readonly SampledFrame[] {
   const first = frames.findIndex((frame) => isUserCode(frame) && !isOurs(frame));
-  return first < 0 || frames[first]?.text.startsWith('async ') ? [] : frames.slice(first);
+  if (first < 0 || frames[first]?.text.startsWith('async ')) return [];
+  const stack = frames.slice(first);
+  // We are called by the application and call it, where it ends a span or makes a context active.
+  return stack.some(isOurs) ? stack.map((frame) => (isOurs(frame) ? { ...frame, isPlumbing: true } : frame)) : stack;
 }

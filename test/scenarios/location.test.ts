@@ -39,6 +39,16 @@ it('tells what the time divides into where three functions share it', async () =
   for (const seconds of durations) expect(Math.abs(seconds - 0.4)).toBeLessThan(0.1 + result.heldUpMillis / 1000);
 });
 
+it('counts no part as its own where the application ends a span', async () => {
+  const result = await run('a slow span processor');
+  const names = result.output.logs.flatMap(
+    ({ attributes }) => attributes['eventloop.block.function_names'] as string[],
+  );
+  expect(names).toContainEqual(expect.stringMatching(/^parse \(location\.cjs:/));
+  expect(names.filter((name) => /hooks\/|dist\//.test(name))).toEqual([]);
+  expect(names).toContainEqual(expect.stringMatching(/^end \(.*opentelemetry.*Span\.[jt]s:/));
+});
+
 it('never names for a long native call the sibling that is called next', async () => {
   const result = await run('native call, then a sibling');
   const parts = result.output.parts as { serialize: number[]; write: number[] };
