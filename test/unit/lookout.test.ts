@@ -125,6 +125,18 @@ describe('a hang', () => {
     expect(report).toHaveBeenCalledTimes(1);
   });
 
+  it('is seen and reported on a machine that wakes it too late each time', () => {
+    start();
+    while (time < 10 * HANG) {
+      advance(1);
+      // It sleeps for 10 ms at the most by then.
+      if (time % 12 === 0) time += 50;
+    }
+    expect(look).toHaveBeenCalled();
+    // Only the time in which it was awake counts.
+    expect(report).toHaveBeenCalled();
+  });
+
   it('is not prepared for where none is reported, nor in a loop that turns', () => {
     startLookout();
     advance(5_000);

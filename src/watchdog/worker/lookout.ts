@@ -9,7 +9,10 @@ import { newFilesWithMap } from './source-maps.js';
 const ALERT_MILLIS = 10;
 /** Less than this is nothing but the rounding of timers. Milliseconds. */
 const LATE_MILLIS = 3;
-/** We were woken so much too late ourselves: it is the machine, and the main thread gets a chance to beat first. */
+/**
+ * We were woken so much too late ourselves: it is the machine, and the main thread gets a chance to beat first. One: where
+ * the machine has no core to spare for long, each wake is late, and a thread that hangs there is to be seen as well.
+ */
 const OVERSLEPT_MILLIS = 20;
 /**
  * The second look follows the first so soon, and the third the second after twice the time: one alone cannot tell a
@@ -49,6 +52,8 @@ export class Lookout {
   /** For how long a look has waited for its answer, at the most, since the beat. */
   private _longestWaitMillis = 0;
   private _nextReportMillis = 0;
+  /** Whether the main thread has had its chance. */
+  private _hasWaited = false;
   private _wokenAt: number;
   private _wakeAt: number;
   /** Hang reports that are under way. */
@@ -136,7 +141,9 @@ export class Lookout {
     if (untilLookMillis <= 0) untilLookMillis += this._mainQueuedMillis() - this._queuedMillis;
     // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
     if (untilLookMillis > 0) return this._doze(time, Math.max(untilLookMillis, 1));
-    if (!overslept) this._whileSilent(time);
+    const waits = overslept && !this._hasWaited;
+    this._hasWaited = waits;
+    if (!waits) this._whileSilent(time);
     return this._sleep(this._prepare(time), Math.min(this._lookIntervalMillis(), ALERT_MILLIS));
   }
 
