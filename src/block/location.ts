@@ -42,10 +42,10 @@ const MOST = 0.6;
 const HALF = 0.5;
 /**
  * One sample says which functions were being called, but not that the innermost is more than one of many that took turns:
- * its caller is certain. It has to do for a block that is over before there is another; one of this length, which has
- * only one where the machine gave no core for more, is told by the caller. Milliseconds.
+ * its caller is certain. It has to do for a block that is over before there is another; where there was none for so long,
+ * because the machine gave no core for it, the caller is told. Milliseconds.
  */
-const LONG_MILLIS = 120;
+const UNSEEN_MILLIS = 60;
 const MAX_FUNCTIONS = 5;
 /** A function by itself: less of a block is nothing to point at, and one sample is chance. */
 const MIN_HOT_SHARE = 0.05;
@@ -81,7 +81,8 @@ export function findInCode(
   const samples = inside.filter(({ weight }) => weight > 0);
   const calls = new CallTree(samples, false);
   if (calls.root.weight === 0 || calls.root.weight < calls.weight / 2) return NOTHING;
-  const minSamples = samples.length > 1 || durationMillis >= LONG_MILLIS ? 2 : 1;
+  const unseenMillis = endedAt - Math.max(...samples.map(({ until }) => until));
+  const minSamples = samples.length > 1 || unseenMillis >= UNSEEN_MILLIS ? 2 : 1;
   const called = calls.deepestShared(calls.root, MOST, minSamples) ?? calls.deepestShared(calls.root, HALF, minSamples);
   // Where promise jobs took turns, it may be one function that awaits them all.
   const tree = called ? calls : new CallTree(samples, true);
@@ -99,8 +100,8 @@ export function findInCode(
 
 /** The same of probes of several stretches. */
 export function locate(probes: readonly Probe[]): CodeLocation | undefined {
-  const always = { startedAt: Number.NEGATIVE_INFINITY, endedAt: Number.POSITIVE_INFINITY };
-  return findInCode(probes, always).location;
+  const endedAt = Math.max(...probes.map(({ until }) => until));
+  return findInCode(probes, { startedAt: Number.NEGATIVE_INFINITY, endedAt }).location;
 }
 
 /** The look before the first one may have been long before the block, and idle time between. */

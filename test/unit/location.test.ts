@@ -110,8 +110,8 @@ describe('the culprit', () => {
   });
 
   it('is the caller where a long block was seen only once', () => {
-    expect(find(probes(['main > build > helper', 45]), 60).culprit).toBe('helper:1');
-    expect(find(probes(['main > build > helper', 45]), 150).culprit).toBe('build:1');
+    expect(find(probes(['main > build > helper', 45]), 104).culprit).toBe('helper:1');
+    expect(find(probes(['main > build > helper', 45]), 105).culprit).toBe('build:1');
     expect(find(probes(['busy', 45]), 150).culprit).toBe('busy:1');
     // But not where a native call took all of it.
     expect(find(probes(['main > run', 150, { isCertain: true }])).culprit).toBe('run:1');
