@@ -63,6 +63,9 @@ function install() {
     cwd: folder,
     stdio: 'inherit',
   });
+  // We would map places to the sources, which V8's profile does not know.
+  const files = readdirSync(join(folder, 'node_modules'), { recursive: true });
+  for (const file of files) if (file.endsWith('.map')) rmSync(join(folder, 'node_modules', file));
 }
 
 function buildBaseline() {
