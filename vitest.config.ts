@@ -4,10 +4,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    runner: './test/support/runner.ts',
-    // The machine's cores belong to the process under test.
-    fileParallelism: false,
-    maxConcurrency: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // A fixture waits for half of its time, and holds what it measures against its own thread's time.
+    maxWorkers: 3,
   },
 });

@@ -1,29 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import {
-  durationOf,
-  expectDuration,
-  millisOf,
-  runScenario,
-  type ScenarioResult,
-  SURROUNDINGS_MILLIS,
-} from '../support/run-fixture.js';
+import { durationOf, expectDuration, millisOf, runScenario, type ScenarioResult } from '../support/run-fixture.js';
 
 const run = (name: string, nodeArgs: string[] = []): Promise<ScenarioResult> =>
   runScenario('attribution.cjs', name, { nodeArgs });
 
 /** Exactly this span is blamed, for what the test's own clock says, and its block span hangs below it. */
-function expectBlamed(
-  result: ScenarioResult,
-  name: string,
-  options: { slackMillis?: number; count?: number; measured?: number } = {},
-): void {
-  const { count = 1, measured = result.measured(name) } = options;
+function expectBlamed(result: ScenarioResult, name: string, count = 1): void {
   expect(result.blamedNames).toEqual([name]);
   const span = result.span(name);
-  expect(span.attributes['eventloop.block.count']).toBe(count);
-  const blocked = millisOf(span, 'eventloop.block.duration');
-  expectDuration(result, blocked, measured, options.slackMillis);
+  expect(result.blockCount(span)).toBe(count);
+  expectDuration(result, millisOf(span, 'eventloop.block.duration'), name);
   expect(result.blockSpans.map((block) => block.parentSpanId)).toEqual(Array(count).fill(span.spanId));
   for (const block of result.blockSpans) {
     expect(block.traceId).toBe(span.traceId);
@@ -33,36 +20,33 @@ function expectBlamed(
 }
 
 function expectNoBlock(result: ScenarioResult): void {
-  expect(result.blocksOfOwnMaking).toEqual([]);
-  expect(result.output.diagLines).toEqual([]);
-  // Where the machine stood still, that is reported rightly.
-  if (result.hasBlocksOfTheMachine) return;
+  expect(result.blockSpans).toEqual([]);
   expect(result.blamedNames).toEqual([]);
-  expect(result.output.logs).toEqual([]);
-  expect(result.output.metrics['eventloop.block.duration']).toBeUndefined();
+  expect(result.output.logs).toHaveLength(result.blocksOfTheMachine.length);
+  const points = result.output.metrics['eventloop.block.duration']?.points ?? [];
+  const counts = points.map(({ value }) => (value as { count: number }).count);
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(result.blocksOfTheMachine.length);
+  expect(result.output.diagLines).toEqual([]);
 }
-
-// What the HTTP machinery of the same request does in its own slices, cold, on a busy machine.
-const HTTP_SLACK = { slackMillis: 60 };
 
 describe('an HTTP server with instrumentation-http', () => {
   it('blames a handler that blocks synchronously', async () => {
-    expectBlamed(await run('http handler'), '/block', HTTP_SLACK);
+    expectBlamed(await run('http handler'), '/block');
   });
 
   it('blames the second request on the same keep-alive socket', async () => {
     const result = await run('second request on a keep-alive socket');
-    expectBlamed(result, '/block', HTTP_SLACK);
+    expectBlamed(result, '/block');
     expect(result.appSpans.map((span) => span.name)).toEqual(['/quick', '/block', '/quick']);
   });
 
   it('blames a handler that blocks after an await', async () => {
-    expectBlamed(await run('after an await'), '/block', HTTP_SLACK);
+    expectBlamed(await run('after an await'), '/block');
   });
 
   it('blames the fifth of ten concurrent requests', async () => {
     const result = await run('ten concurrent requests, the fifth blocks');
-    expectBlamed(result, '/5', HTTP_SLACK);
+    expectBlamed(result, '/5');
     expect(result.appSpans).toHaveLength(10);
   });
 });
@@ -70,7 +54,7 @@ describe('an HTTP server with instrumentation-http', () => {
 describe('every way in which code comes to run', () => {
   it.each(['microtask chain', 'nextTick chain'])('%s: blames the span once for all its steps', async (scenario) => {
     const result = await run(scenario);
-    expectBlamed(result, 'chain', { measured: result.measuredThroughout('chain') });
+    expectBlamed(result, 'chain');
   });
 
   it.each([
@@ -91,14 +75,15 @@ describe('every way in which code comes to run', () => {
   });
 
   it('sees each of four blocks of one setInterval', async () => {
-    expectBlamed(await run('setInterval four times'), 'interval', { count: 4, slackMillis: 8 });
+    expectBlamed(await run('setInterval four times'), 'interval', 4);
   });
 
   it('sums up the blocks of one span and keeps the longest', async () => {
     const result = await run('span that blocks again and again');
-    expectBlamed(result, 'worker', { count: 3, slackMillis: 6 });
+    expectBlamed(result, 'worker', 3);
     const longest = millisOf(result.span('worker'), 'eventloop.block.max_duration');
-    expectDuration(result, longest, 110);
+    const measured = Math.max(...result.output.blocks.map(({ millis }) => millis));
+    expectDuration(result, longest, measured);
   });
 
   it('goes on after an uncaught exception', async () => {
@@ -106,7 +91,7 @@ describe('every way in which code comes to run', () => {
     expect(result.blamedNames.sort()).toEqual(['later', 'throws']);
     for (const name of ['throws', 'later']) {
       const blocked = millisOf(result.span(name), 'eventloop.block.duration');
-      expectDuration(result, blocked, result.measured(name));
+      expectDuration(result, blocked, name);
     }
   });
 });
@@ -117,7 +102,7 @@ describe('several spans in one iteration', () => {
     expect(result.blamedNames.sort()).toEqual(['child', 'parent']);
     for (const name of ['parent', 'child']) {
       const own = millisOf(result.span(name), 'eventloop.time');
-      expectDuration(result, own, result.measured(name));
+      expectDuration(result, own, name);
     }
   });
 
@@ -132,7 +117,7 @@ describe('several spans in one iteration', () => {
     expect(block?.attributes['eventloop.block.span_names']).toEqual(expect.arrayContaining(['second', 'first']));
     for (const name of ['first', 'second']) {
       const blocked = millisOf(result.span(name), 'eventloop.block.duration');
-      expectDuration(result, blocked, result.measured(name));
+      expectDuration(result, blocked, name);
     }
   });
 
@@ -140,6 +125,13 @@ describe('several spans in one iteration', () => {
     const result = await run('twenty spans together');
     const [block, ...more] = result.blockSpans;
     expect(more).toEqual([]);
+    // One that had no core in the midst of its 5 ms blocked alone, as far as anybody can tell.
+    const [longest] = [...result.output.blocks].sort((a, b) => b.millis - a.millis);
+    if (longest && longest.millis >= 50) {
+      expect(block?.attributes['eventloop.block.shared']).toBe(false);
+      expect(block?.parentSpanId).toBe(result.span(longest.label).spanId);
+      return;
+    }
     expect(block?.attributes['eventloop.block.shared']).toBe(true);
     expect(block?.parentSpanId).toBe(result.span('span 7').spanId);
     const names = block?.attributes['eventloop.block.span_names'] as string[];
@@ -158,6 +150,11 @@ describe('several spans in one iteration', () => {
   it('names the nearest common ancestor of thousands of tiny children', async () => {
     const result = await run('children together under one parent');
     const parent = result.span('parent');
+    // As above.
+    if (result.output.blocks.some(({ millis }) => millis >= 50)) {
+      expect(result.blockSpans.map((block) => block.attributes['eventloop.block.shared'])).toEqual([false]);
+      return;
+    }
     expect(result.blockSpans.map((block) => block.parentSpanId)).toEqual([parent.spanId]);
     expect(result.blockSpans[0]?.attributes['eventloop.block.shared']).toBe(true);
     expect(result.blamedNames).toEqual(['parent']);
@@ -179,7 +176,7 @@ describe('spans that cannot be written to', () => {
     const result = await run('span ended inside its block');
     expect(result.blamedNames).toEqual(['ended']);
     const blocked = millisOf(result.span('ended'), 'eventloop.block.duration');
-    expectDuration(result, blocked, result.measured('ended'));
+    expectDuration(result, blocked, 'ended');
     // The block itself went on after the end of its span.
     expect(durationOf(result.blockSpans[0] as never)).toBeGreaterThan(
       result.measuredThroughout() - result.tolerance(140),
@@ -192,9 +189,9 @@ describe('spans that cannot be written to', () => {
     expect(result.blamedNames.sort()).toEqual(['blocker', 'other']);
     expect(result.span('other').attributes['eventloop.block.count']).toBe(1);
     const other = millisOf(result.span('other'), 'eventloop.block.duration');
-    expectDuration(result, other, result.measured('other'));
+    expectDuration(result, other, 'other');
     const blocker = millisOf(result.span('blocker'), 'eventloop.block.duration');
-    expectDuration(result, blocker, result.measured('blocker'));
+    expectDuration(result, blocker, 'blocker');
   });
 
   it('writes nothing on an unsampled span and warns of nothing', async () => {
@@ -239,7 +236,7 @@ describe('context changes that no hook announces', () => {
     expect(result.blamedNames.sort()).toEqual(['a', 'b']);
     for (const name of ['a', 'b']) {
       const own = millisOf(result.span(name), 'eventloop.time');
-      expectDuration(result, own, result.measured(name));
+      expectDuration(result, own, name);
     }
   });
 
@@ -248,7 +245,7 @@ describe('context changes that no hook announces', () => {
     expect(result.blamedNames).toEqual(['b']);
     for (const name of ['a', 'b']) {
       const own = millisOf(result.span(name), 'eventloop.time');
-      expectDuration(result, own, result.measured(name));
+      expectDuration(result, own, name);
     }
   });
 });
@@ -256,22 +253,18 @@ describe('context changes that no hook announces', () => {
 describe('durations', () => {
   it('are right from 60 to 1,000 ms, start and end as well', async () => {
     const result = await run('durations');
-    expect(result.blockSpans).toHaveLength(9);
-    const warmedUp = [...result.blockSpans.entries()].slice(1);
-    for (const [i, block] of warmedUp) {
+    expect(result.blockSpans).toHaveLength(8);
+    for (const [i, block] of result.blockSpans.entries()) {
       const truth = result.output.blocks[i] as (typeof result.output.blocks)[number];
       const span = result.appSpans[i] as (typeof result.appSpans)[number];
-      const allowed = result.tolerance(truth.millis);
       expect(span.name).toBe(truth.label);
-      expect(Math.abs(millisOf(span, 'eventloop.block.duration') - truth.millis)).toBeLessThan(allowed);
+      expectDuration(result, millisOf(span, 'eventloop.block.duration'), truth.label, 5);
       // What else ran in its iteration, as the report of the block before does now and then, is part of the block.
-      const parts = block.attributes['eventloop.block.span_durations'] as number[];
-      const others = parts.slice(1).reduce((sum, seconds) => sum + seconds * 1000, 0);
-      expect(others).toBeLessThan(SURROUNDINGS_MILLIS);
-      expect(Math.abs(durationOf(block) - others - truth.millis)).toBeLessThan(allowed);
+      expectDuration(result, durationOf(block), truth.label, 5);
       // The wall clock is read with whole milliseconds, on both sides.
-      expect(Math.abs(block.startTime - truth.startTime)).toBeLessThan(others + allowed + 2);
-      expect(Math.abs(block.endTime - truth.endTime)).toBeLessThan(others + allowed + 2);
+      const allowed = result.busyBeside(truth.label, 5) + 4;
+      expect(Math.abs(block.startTime - truth.startTime)).toBeLessThan(allowed);
+      expect(Math.abs(block.endTime - truth.endTime)).toBeLessThan(allowed);
     }
   });
 });

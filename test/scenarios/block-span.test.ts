@@ -37,7 +37,7 @@ describe('the block span makes no trace longer', () => {
     const block = theOnly(result.blockSpans);
     expect(block.parentSpanId).toBe(request.spanId);
     expect(block.endTime).toBeLessThanOrEqual(request.endTime);
-    expectDuration(result, lengthOf(block), result.measured('request'));
+    expectDuration(result, lengthOf(block), 'request');
     const whole = result.measured('request') + result.measured('behind its end');
     expectDuration(result, millisOf(block, 'eventloop.block.duration'), whole);
     expect(theOnly(result.blockLogs).attributes['eventloop.block.duration']).toBe(
@@ -54,7 +54,7 @@ describe('the block span makes no trace longer', () => {
     const block = theOnly(result.blockSpans);
     expect(block.parentSpanId).toBe(request.spanId);
     expect(block.startTime).toBeGreaterThanOrEqual(request.startTime);
-    expectDuration(result, lengthOf(block), result.measured('request'));
+    expectDuration(result, lengthOf(block), 'request');
     const whole = result.measured('before it') + result.measured('request');
     expectDuration(result, millisOf(block, 'eventloop.block.duration'), whole);
   });
@@ -67,7 +67,7 @@ describe('the block span makes no trace longer', () => {
       const block = theOnly(result.blockSpans.filter(({ parentSpanId }) => parentSpanId === request.spanId));
       expect(block.startTime).toBeGreaterThanOrEqual(request.startTime);
       expect(block.endTime).toBeLessThanOrEqual(request.endTime);
-      expectDuration(result, lengthOf(block), result.measured(request.name));
+      expectDuration(result, lengthOf(block), request.name);
     }
   });
 });
@@ -80,9 +80,9 @@ describe('a blamed span that had ended', () => {
     expect(block).toMatchObject({ traceId: request.traceId, parentSpanId: request.spanId, links: [] });
     expect(request.attributes['eventloop.blocked']).toBeUndefined();
     expect(block.attributes['eventloop.blocked']).toBe(true);
-    expectDuration(result, millisOf(block, 'eventloop.block.duration'), result.measured('request'));
+    expectDuration(result, millisOf(block, 'eventloop.block.duration'), 'request');
     // Nothing of it lies in the span's life.
-    expectDuration(result, lengthOf(block), result.measured('request'));
+    expectDuration(result, lengthOf(block), 'request');
     expect(theOnly(result.blockLogs)).toMatchObject({ traceId: request.traceId, spanId: request.spanId });
     expectRounded(result);
     expect(result.output.diagLines).toEqual([]);
@@ -96,7 +96,7 @@ describe('a blamed span that had ended', () => {
     expect(block.traceId).not.toBe(request.traceId);
     expect(block.links).toEqual([request.spanId]);
     expect(block.attributes['eventloop.blocked']).toBe(true);
-    expectDuration(result, lengthOf(block), result.measured('request'));
+    expectDuration(result, lengthOf(block), 'request');
     // The log event is no part of a trace's length.
     expect(theOnly(result.output.logs.filter(({ spanId }) => spanId === request.spanId)).body).toMatch('by "request"');
   });

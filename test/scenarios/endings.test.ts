@@ -2,35 +2,26 @@
 import { describe, expect, it } from 'vitest';
 import { runFixture, runScenario, ScenarioResult } from '../support/run-fixture.js';
 
-describe('the program ends as it would without the watchdog', () => {
-  /** What the machine delays once it hardly delays again. */
-  const ATTEMPTS = 3;
+// How soon it ends is a matter of `npm run bench:hang`.
+describe.concurrent('the program ends as it would without the watchdog', () => {
   const exits = { 'process.exit': { code: 7 }, throw: { code: 1 }, SIGTERM: { signal: 'SIGTERM' }, end: { code: 0 } };
   const cases = ['idle', 'blocked', 'hanging', 'looked at'].flatMap((moment) =>
     Object.entries(exits).map(([end, exit]) => [end, moment, exit] as const),
   );
   it.each(cases)('%s while %s', async (end, moment, exit) => {
-    const endedAfter = async (watchdog: string): Promise<number> => {
-      const { stdout, stderr, code, signal } = await runFixture('safety.cjs', {
-        args: [`${end} while ${moment}`],
-        env: { WATCHDOG: watchdog },
-        onSpawn: (child) => {
-          if (end === 'SIGTERM') child.stdout?.once('data', () => child.kill('SIGTERM'));
-        },
-      });
-      expect({ code, signal }).toMatchObject(exit);
-      // A hang is reported, and an uncaught error by Node.js; there is no other line, and no "Waiting for the debugger".
-      const unexpected = stderr
-        .split('\n')
-        .filter((line) => !line.startsWith('opentelemetry-instrumentation-event-loop: event loop hangs'));
-      expect(unexpected.join('\n')).toMatch(end === 'throw' ? /^\/.*\n[\s\S]*Error: thrown on purpose/ : /^$/);
-      expect(stderr).not.toMatch('debugger');
-      return Date.now() - Number(stdout.trim());
-    };
-    const allowed = (await endedAfter('off')) + 100;
-    let millis = await endedAfter('on');
-    for (let i = 1; i < ATTEMPTS && millis >= allowed; i++) millis = Math.min(millis, await endedAfter('on'));
-    expect(millis).toBeLessThan(allowed);
+    const { stderr, code, signal } = await runFixture('safety.cjs', {
+      args: [`${end} while ${moment}`],
+      onSpawn: (child) => {
+        if (end === 'SIGTERM') child.stdout?.once('data', () => child.kill('SIGTERM'));
+      },
+    });
+    expect({ code, signal }).toMatchObject(exit);
+    // A hang is reported, and an uncaught error by Node.js; there is no other line, and no "Waiting for the debugger".
+    const unexpected = stderr
+      .split('\n')
+      .filter((line) => !line.startsWith('opentelemetry-instrumentation-event-loop: event loop hangs'));
+    expect(unexpected.join('\n')).toMatch(end === 'throw' ? /^\/.*\n[\s\S]*Error: thrown on purpose/ : /^$/);
+    expect(stderr).not.toMatch('debugger');
   });
 });
 
@@ -39,10 +30,10 @@ it('names each of five hundred blocks, and keeps count', async () => {
   // Now and then two timers are due in one iteration.
   expect(result.blockSpans.length).toBeGreaterThan(400);
   expect(result.blamedNames.length).toBe(result.appSpans.length);
-  expect(result.output.sessions).toBeGreaterThan(300);
+  expect(result.output.sessions).toBeGreaterThanOrEqual(490);
 });
 
-describe('a worker that ends at any step of its work is not noticed', () => {
+describe.concurrent('a worker that ends at any step of its work is not noticed', () => {
   it.each(['throw', 'exit', 'reject'])('by %s', async (kind) => {
     for (let step = 1; step <= 56; step += 11) {
       const { code, stdout, stderr } = await runFixture('safety.cjs', {
@@ -54,7 +45,6 @@ describe('a worker that ends at any step of its work is not noticed', () => {
       const result = new ScenarioResult(JSON.parse(stdout));
       expect(result.blamedNames, stdout).toEqual(['100', '300']);
       expect(result.output.diagLines).toEqual([]);
-      expect(result.output.exitMillis).toBeLessThan(100);
     }
   });
 });

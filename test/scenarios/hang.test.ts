@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as semconv from '../../src/semconv.js';
 import { Collector, type OtlpLog, type OtlpSpan } from '../support/collector.js';
@@ -10,6 +12,8 @@ import { Service, waitFor } from '../support/service.js';
 
 const THRESHOLD_MILLIS = 1_000;
 const collector = new Collector();
+const folder = mkdtempSync(join(tmpdir(), 'event-loop-hang-'));
+let hangs = 0;
 let service: Service;
 
 beforeAll(() => collector.start());
@@ -18,7 +22,10 @@ afterEach(async () => {
   collector.spans.length = 0;
   collector.logs.length = 0;
 });
-afterAll(() => collector.close());
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+  return collector.close();
+});
 
 async function start(options: object = {}, env: NodeJS.ProcessEnv = {}): Promise<Service> {
   service = await Service.start('hang.cjs', {
@@ -32,9 +39,8 @@ async function start(options: object = {}, env: NodeJS.ProcessEnv = {}): Promise
       ...env,
     },
   });
-  // The program is up, and its first span has told the resource.
-  await fetch(await service.url('/'));
-  await sleep(300);
+  await fetch(service.url('/'));
+  await fetch(service.url('/ready'));
   return service;
 }
 
@@ -42,17 +48,14 @@ interface Report {
   readonly span: OtlpSpan;
   readonly log: OtlpLog;
   readonly hanging: { readonly traceId: string; readonly spanId: string };
-  /** From the moment that it hangs to the arrival of both. */
-  readonly millis: number;
 }
 
 async function hang(query: string): Promise<Report> {
   await service.send(`/hang?${query}`);
   const hanging = (await service.line(1)) as unknown as Report['hanging'];
-  const startedAt = performance.now();
   const span = await waitFor(() => collector.spans.find(({ name }) => name === semconv.SPAN_HANG));
   const log = await waitFor(() => collector.logs.find(({ eventName }) => eventName === semconv.EVENT_HANG));
-  return { span, log, hanging, millis: performance.now() - startedAt };
+  return { span, log, hanging };
 }
 
 it('names no span where the export of the SDK hangs, whichever span is active', async () => {
@@ -71,22 +74,21 @@ describe.each([
 ])('%s', (_, kind, functionName, state) => {
   it('is reported while it lasts, in its trace', async () => {
     await start();
-    const { span, log, hanging, millis } = await hang(`kind=${kind}`);
+    const { span, log, hanging } = await hang(`kind=${kind}`);
 
     expect(service.child.exitCode).toBeNull();
-    expect(millis).toBeGreaterThan(THRESHOLD_MILLIS - 50);
-    expect(millis).toBeLessThan(THRESHOLD_MILLIS + 500);
     expect(span).toMatchObject({ traceId: hanging.traceId, parentSpanId: hanging.spanId });
     expect(span.resource['service.name']).toBe('service-that-hangs');
     const lasted = Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1e6;
-    expect(lasted).toBeGreaterThan(THRESHOLD_MILLIS - 50);
-    expect(lasted).toBeLessThan(millis + 100);
-    expect(span.attributes[semconv.ATTR_HANG_DURATION]).toBeCloseTo(lasted / 1000, 1);
+    // How soon is a matter of `npm run bench:hang`.
+    expect(lasted).toBeGreaterThanOrEqual(THRESHOLD_MILLIS);
+    expect(span.attributes[semconv.ATTR_HANG_DURATION]).toBeCloseTo(lasted / 1000, 2);
     expect(span.attributes[semconv.ATTR_HANG_THREAD_STATE]).toBe(state);
     expect(span.attributes[semconv.ATTR_CODE_FUNCTION_NAME]).toBe(functionName);
     if (functionName) expect(span.attributes[semconv.ATTR_CODE_STACKTRACE]).toMatch(functionName);
     expect(log).toMatchObject({ ...hanging, severityText: 'ERROR', attributes: span.attributes });
-    expect(log.body).toMatch(/^event loop hangs: blocked for 1\.\d s by "GET"/);
+    const said = `event loop hangs: blocked for ${(lasted / 1000).toFixed(1)} s by "GET"`;
+    expect(log.body.slice(0, said.length)).toBe(said);
     // One line for those without a collector.
     expect(service.stderr.trim().split('\n')).toEqual([
       `opentelemetry-instrumentation-event-loop: ${log.body} (trace ${hanging.traceId}, span ${hanging.spanId})`,
@@ -94,33 +96,40 @@ describe.each([
   });
 });
 
-it('reports again at growing intervals, and the block itself once the loop is back', async () => {
-  await start({ hangThresholdMillis: 500 });
-  const { hanging } = await hang('kind=loop&millis=3000');
-  const block = await waitFor(() => collector.spans.find(({ name }) => name === semconv.SPAN_BLOCK));
-  expect(block).toMatchObject({ traceId: hanging.traceId, parentSpanId: hanging.spanId });
+/** A file whose making ends a hang. */
+function endOfHang(): string {
+  return join(folder, `end ${++hangs}`);
+}
+
+// The schedule itself is in test/unit/hang-schedule.test.ts.
+it('reports again and again, and the block itself once the loop is back', async () => {
+  await start({ hangThresholdMillis: 300 });
+  const end = endOfHang();
+  const { hanging } = await hang(`kind=loop&file=${encodeURIComponent(end)}`);
+  const reports = (): OtlpSpan[] => collector.spans.filter(({ name }) => name === semconv.SPAN_HANG);
+  await waitFor(() => (reports().length >= 3 ? true : undefined));
+  writeFileSync(end, '');
+  const isOfHang = ({ name, parentSpanId }: OtlpSpan): boolean =>
+    name === semconv.SPAN_BLOCK && parentSpanId === hanging.spanId;
+  const block = await waitFor(() => collector.spans.find(isOfHang));
+  expect(block.traceId).toBe(hanging.traceId);
   expect(block.attributes[semconv.ATTR_CODE_FUNCTION_NAME]).toBe('endlessLoop');
-  const reported = collector.spans
-    .filter(({ name }) => name === semconv.SPAN_HANG)
-    .map(({ attributes }) => attributes[semconv.ATTR_HANG_DURATION] as number);
-  expect(reported.map((seconds) => Math.floor(seconds * 2) / 2)).toEqual([0.5, 1, 2]);
+  const lasted = reports().map(({ attributes }) => attributes[semconv.ATTR_HANG_DURATION] as number);
+  expect(lasted).toEqual([...lasted].sort((a, b) => a - b));
+  for (const [i, due] of [0.3, 0.6, 1.2].entries()) expect(lasted[i]).toBeGreaterThanOrEqual(due);
 });
 
 it('leaves another service on the same host alone', async () => {
   await start();
   const other = await Service.start('hang.cjs', { timeoutMillis: 40_000 });
-  const url = await other.url('/');
+  const url = other.url('/');
   await fetch(url);
   await service.send('/hang?kind=execSync');
-  const waits: number[] = [];
-  for (let i = 0; i < 40; i++) {
-    const startedAt = performance.now();
-    await (await fetch(url)).text();
-    waits.push(performance.now() - startedAt);
-    await sleep(50);
+  await service.line(1);
+  // It answers as long as the hang lasts, and says nothing.
+  while (!collector.spans.some(({ name }) => name === semconv.SPAN_HANG)) {
+    expect(await (await fetch(url)).text()).toBe('ok');
   }
-  await waitFor(() => collector.spans.find(({ name }) => name === semconv.SPAN_HANG));
-  expect(waits.sort((a, b) => a - b)[20]).toBeLessThan(50);
   expect(other.stderr).toBe('');
   await other.kill();
 });
@@ -131,15 +140,14 @@ it('still says so on stderr when the collector is down, and goes on afterwards',
   const { port } = closed.address() as AddressInfo;
   closed.close();
   await start({ hangThresholdMillis: 300 }, { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
-  await service.send('/hang?kind=loop&millis=2000');
-  await waitFor(() => (service.stderr.split('\n').length > 3 ? true : undefined));
-  expect(await (await fetch(await service.url('/'))).text()).toBe('ok');
-  expect(service.stderr.trim().split('\n')).toHaveLength(3);
-  const seconds = [...service.stderr.matchAll(/blocked for ([\d.]+) s /g)].map(([, text]) => Number(text));
-  for (const [i, due] of [0.3, 0.6, 1.2].entries()) {
-    expect(seconds[i]).toBeGreaterThanOrEqual(due);
-    expect(seconds[i]).toBeLessThan(due + 0.25);
-  }
+  const end = endOfHang();
+  await service.send(`/hang?kind=loop&file=${encodeURIComponent(end)}`);
+  const seconds = (): number[] =>
+    Array.from(service.stderr.matchAll(/blocked for ([\d.]+) s by "GET" in endlessLoop/g), ([, text]) => Number(text));
+  await waitFor(() => (seconds().length >= 3 ? true : undefined));
+  writeFileSync(end, '');
+  expect(await (await fetch(service.url('/'))).text()).toBe('ok');
+  for (const [i, due] of [0.3, 0.6, 1.2].entries()) expect(seconds()[i]).toBeGreaterThanOrEqual(due);
 });
 
 it('speaks gRPC where the variables say so', async () => {
@@ -176,9 +184,7 @@ it('goes where hangReportUrl says, with hangReportHeaders', async () => {
 it.each(['loop', 'execSync'])('ends the process by a signal with hangAction: abort (%s)', async (kind) => {
   await start({ hangAction: 'abort' });
   const { hanging } = await hang(`kind=${kind}`);
-  const startedAt = performance.now();
   const { signal } = await service.ended;
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
   expect(signal).toBe('SIGABRT');
   expect(collector.spans.find(({ name }) => name === semconv.SPAN_HANG)?.traceId).toBe(hanging.traceId);
 });

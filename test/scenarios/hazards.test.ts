@@ -12,9 +12,8 @@ import {
 const run = (name: string, nodeArgs: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<ScenarioResult> =>
   runScenario('hazards.cjs', name, { nodeArgs, env });
 
-function expectOwnTime(result: ScenarioResult, name: string, measured = result.measured(name)): void {
-  const own = millisOf(result.span(name), 'eventloop.block.duration');
-  expectDuration(result, own, measured);
+function expectOwnTime(result: ScenarioResult, name: string, label = name): void {
+  expectDuration(result, millisOf(result.span(name), 'eventloop.block.duration'), label);
 }
 
 const parentsOfBlocks = (result: ScenarioResult): (string | undefined)[] =>
@@ -37,7 +36,7 @@ describe('a pooled connection', () => {
   it('accuses who wrote last, in the read callback and in the ticks after it, not its creator', async () => {
     const result = await run('pooled connection');
     expect(result.blamedNames.sort()).toEqual(['a', 'b']);
-    expectOwnTime(result, 'b', result.measured('parse'));
+    expectOwnTime(result, 'b', 'parse');
     // The creator's own timer right afterwards is its own again.
     expectOwnTime(result, 'a');
     const accused = parentsOfBlocks(result).filter((parent) => parent !== undefined);
@@ -48,8 +47,7 @@ describe('a pooled connection', () => {
     const result = await run('pipelined connection');
     expect(result.blamedNames).toEqual([]);
     expect(parentsOfBlocks(result)).toEqual([undefined]);
-    const measured = result.measured('parse');
-    expectDuration(result, durationOf(result.blockSpans[0] as never), measured);
+    expectDuration(result, durationOf(result.blockSpans[0] as never), 'parse');
   });
 });
 
@@ -59,7 +57,7 @@ describe('a queue for a connection', () => {
     expect(result.blamedNames).toEqual(['a']);
     expectOwnTime(result, 'a');
     expect(parentsOfBlocks(result)).toEqual([result.span('a').spanId, undefined]);
-    expectDuration(result, durationOf(result.blockSpans[1] as never), result.measured('parse'));
+    expectDuration(result, durationOf(result.blockSpans[1] as never), 'parse');
   });
 
   it('leaves to its creator what it does after waiting for the answer to another', async () => {
@@ -72,7 +70,7 @@ describe('a queue for a connection', () => {
 describe('time that is nobody’s', () => {
   it('is no block when signals interrupt an idle loop', async () => {
     const result = await run('signals while idle');
-    expect(result.blocksOfOwnMaking).toEqual([]);
+    expect(result.blockSpans).toEqual([]);
     expect(result.blamedNames).toEqual([]);
   });
 
@@ -95,8 +93,9 @@ describe('time that is nobody’s', () => {
       const result = await run('export under an innocent span', [], { OTEL_EVENT_LOOP_ATTRIBUTION: attribution });
       expect(result.blamedNames).toEqual([]);
       expect(parentsOfBlocks(result)).toEqual([undefined]);
-      const measured = result.measured('export');
-      expectDuration(result, durationOf(result.blockSpans[0] as never), measured);
+      const duration = durationOf(result.blockSpans[0] as never);
+      // A sampled block began anywhere between two beats.
+      expectDuration(result, duration + (attribution === 'sampled' ? 12 : 0), 'export', 27);
     },
   );
 
@@ -106,9 +105,9 @@ describe('time that is nobody’s', () => {
 
   it('is idle time between platform tasks, which no hook announces', async () => {
     const result = await run('Atomics.waitAsync');
-    expect(result.blocksOfOwnMaking).toEqual([]);
+    expect(result.blockSpans).toEqual([]);
     const own = millisOf(result.span('waiter'), 'eventloop.time');
-    expectDuration(result, own, result.measured('waiter'));
+    expectDuration(result, own, 'waiter');
   });
 });
 
@@ -132,23 +131,19 @@ describe('what must not harm the application', () => {
 
   it('costs five thousand spans in one iteration no more than their own time', async () => {
     const result = await run('five thousand children');
-    // A machine that had no core for a while can make a child of 0.06 ms one that blocked.
-    if ((result.output.longestChild as number) < 40) {
-      expect(parentsOfBlocks(result)).toEqual([result.span('parent').spanId]);
-    }
-    expect(result.blockSpans).toHaveLength(1);
-    const measured = result.measured('all');
-    expectDuration(result, durationOf(result.blockSpans[0] as never), measured);
-    expect(measured).toBeLessThan(10_000);
+    // A child that had no core in the midst of its 0.06 ms is one that blocked, as far as anybody can tell.
+    const blamed = (result.output.longestChild as number) < 45 ? result.span('parent').spanId : expect.any(String);
+    expect(parentsOfBlocks(result)).toEqual([blamed]);
+    expectDuration(result, durationOf(result.blockSpans[0] as never), 'all');
+    // As work, whatever else the machine does meanwhile: of 5,000 that would go through all before them, far more.
+    expect(result.ranIn('all')).toBeLessThan(5_000);
   });
 
   it('costs the last of forty thousand spans in one block no more than the first', async () => {
     const result = await run('forty thousand children');
     // On a machine that has no core for it, to report so many spans is a block as well, under no span.
     expect(parentsOfBlocks(result)).toContain(result.span('parent').spanId);
-    const thousands = result.output.thousands as number[];
-    const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] as number;
-    expect(median(thousands.slice(20))).toBeLessThan(2 * median(thousands.slice(0, 20)));
+    expect(result.ranIn('second half')).toBeLessThan(2 * result.ranIn('first half'));
   });
 });
 
@@ -183,10 +178,11 @@ describe('context managers', () => {
     const result = await run('nested native callback');
     expect(result.blamedNames).toEqual(['b']);
     const own = millisOf(result.span('b'), 'eventloop.block.duration');
-    // Where no hook tells that it has returned, the looks of the watchdog do, and not for half the time before the first.
+    // Where no hook tells that it has returned, the looks of the watchdog do, and not for half the time before the first;
+    // that comes later where its own thread has no core.
     const unseen = NODE_MAJOR >= 24 ? 0 : result.measured('b') / 2;
-    expect(own).toBeGreaterThan(result.measured('b') - unseen - result.tolerance(result.measured('b')));
-    expectDuration(result, Math.max(own, result.measured('b')), result.measured('b'));
+    expect(own).toBeGreaterThan(result.measured('b') * 0.98 - unseen - result.withheldIn('b'));
+    expect(own).toBeLessThan(result.measured('b') * 1.02 + result.busyBeside('b', 15));
   });
 });
 
@@ -196,22 +192,21 @@ describe('short programs', () => {
     ['span opened before the tap, block before exit', 'job'],
   ])('%s: blames %s', async (scenario, label) => {
     const result = await run(scenario);
-    const measured = result.measured(label);
     expect(result.blockSpans).toHaveLength(1);
     expect(result.blockSpans[0]?.attributes['eventloop.block.span_names']).toContain(label);
     expect(result.blockSpans[0]?.parentSpanId).toBeDefined();
-    expectDuration(result, durationOf(result.blockSpans[0] as never), measured);
+    expectDuration(result, durationOf(result.blockSpans[0] as never), label);
   });
 
   it('is over with the first timer, also where that comes together with our own', async () => {
     const result = await run('the first timer comes with the beat');
     expect(result.blockSpans).toHaveLength(1);
-    expect(durationOf(result.blockSpans[0] as never)).toBeGreaterThan(120 - 2);
+    expectDuration(result, durationOf(result.blockSpans[0] as never), 'first');
   });
 
   it('takes loading modules for no block', async () => {
     const result = await run('modules are loaded');
-    expect(result.blocksOfOwnMaking).toEqual([]);
+    expect(result.blockSpans).toEqual([]);
   });
 });
 

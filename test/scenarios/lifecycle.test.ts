@@ -72,8 +72,7 @@ describe('set-up', () => {
       'eventloop.delay',
     ]);
     const blockTime = metrics['eventloop.block.time']?.points[0]?.value;
-    const measured = result.measured('once');
-    expectDuration(result, (blockTime as number) * 1000, measured);
+    expectDuration(result, (blockTime as number) * 1000, 'once');
   });
 
   it('passes everything through without an SDK', async () => {
@@ -159,7 +158,7 @@ describe('options', () => {
     expect(result.blockSpans).toHaveLength(2);
     expect(result.output.diagLines).toEqual([]);
     if (attribution === 'sampled') return;
-    expectDuration(result, millisOf(result.span('partly'), 'eventloop.block.duration'), result.measured('partly'));
+    expectDuration(result, millisOf(result.span('partly'), 'eventloop.block.duration'), 'partly');
     // Its own time is what it is, and so is the delay.
     for (const [name, labels] of Object.entries({
       allowed: ['allowed'],
@@ -191,7 +190,6 @@ describe('the process', () => {
     expect(result.output.diagLines).toEqual([]);
   });
 
-  // The fixture itself ends about 100 ms after its start-up.
   it.each([
     ['the end of the loop', 0, null, ''],
     ['process.exit', 3, null, ''],
@@ -199,7 +197,6 @@ describe('the process', () => {
   ])('ends by %s as it would without us', async (name, code, signal, stderr) => {
     const ended = await runFixture('lifecycle.cjs', { args: [name] });
     expect(ended).toMatchObject({ code, signal, stderr, stdout: '' });
-    expect(ended.millis).toBeLessThan(5_000);
   });
 
   it('ends by a throw as it would without us', async () => {

@@ -8,25 +8,33 @@ const SDK = './sdk-register.cjs';
 
 interface Output {
   readonly measured: number;
+  /** How long it stood ready without a core, meanwhile and around it. */
+  readonly withheld: number;
   readonly spans: { readonly name: string; readonly attributes: Record<string, unknown> }[];
   readonly logs: string[];
   readonly metrics: string[];
 }
 
+const namesIn = (attributes: Record<string, unknown>): string[] =>
+  (attributes['eventloop.block.span_names'] as string[] | undefined) ?? [];
+
 async function expectTelemetry(options: RunOptions): Promise<string> {
   const { stdout, stderr, code } = await runFixture('registered.cjs', options);
   expect(code).toBe(0);
-  const { measured, spans, logs, metrics } = JSON.parse(stdout) as Output;
+  const { measured, withheld, metrics, ...output } = JSON.parse(stdout) as Output;
+  // A machine that gives it no core makes blocks as well, under no span.
+  const spans = output.spans.filter(
+    ({ name, attributes }) => name === 'guilty' || namesIn(attributes).includes('guilty'),
+  );
+  const logs = output.logs.filter((body) => body.includes('"guilty"'));
   expect(spans.map(({ name }) => name)).toEqual(['guilty', 'event loop blocked']);
   const guilty = spans[0]?.attributes ?? {};
   expect(guilty['eventloop.blocked']).toBe(true);
   expect(guilty['eventloop.block.count']).toBe(1);
   const millis = (guilty['eventloop.block.duration'] as number) * 1000;
   expect(millis).toBeGreaterThan(measured - 2);
-  expect(millis).toBeLessThan(measured + 100);
-  // Registered ahead of it, it sees for how long the SDK is loaded.
-  const blocks = logs.filter((body) => !body.startsWith('start-up took'));
-  expect(blocks).toEqual([expect.stringMatching(/^event loop blocked for \d+ ms by "guilty"/)]);
+  expect(millis).toBeLessThan(measured + 15 + withheld);
+  expect(logs).toEqual([expect.stringMatching(/^event loop blocked for \d+ ms by "guilty"/)]);
   expect(metrics).toEqual(
     expect.arrayContaining(['eventloop.delay', 'eventloop.block.duration', 'eventloop.block.time']),
   );
@@ -56,7 +64,9 @@ describe.concurrent('./register', () => {
   it('reads its options from the environment', async () => {
     const env = { OTEL_EVENT_LOOP_BLOCK_THRESHOLD_MILLIS: '3000' };
     const { stdout } = await runFixture('registered.cjs', { nodeArgs: ['--import', SDK, '--import', REGISTER], env });
-    expect((JSON.parse(stdout) as Output).spans.map(({ name }) => name)).toEqual(['guilty']);
+    const { spans } = JSON.parse(stdout) as Output;
+    expect(spans.filter(({ attributes }) => namesIn(attributes).includes('guilty'))).toEqual([]);
+    expect(spans.find(({ name }) => name === 'guilty')?.attributes).not.toHaveProperty('eventloop.blocked');
   });
 
   it.each([

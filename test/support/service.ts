@@ -33,18 +33,22 @@ export class Service {
     return this._stderr;
   }
 
-  /** The n-th line of JSON that it printed, once it has. */
-  async line(n: number): Promise<Record<string, never>> {
-    return JSON.parse(await waitFor(() => this._stdout.split('\n').slice(0, -1)[n]));
+  private get _lines(): string[] {
+    return this._stdout.split('\n').slice(0, -1);
   }
 
-  async url(path: string): Promise<string> {
-    return `http://127.0.0.1:${(await this.line(0)).port}${path}`;
+  /** The n-th line of JSON that it printed, once it has. */
+  async line(n: number): Promise<Record<string, never>> {
+    return JSON.parse(await waitFor(() => this._lines[n]));
+  }
+
+  url(path: string): string {
+    return `http://127.0.0.1:${JSON.parse(this._lines[0] as string).port}${path}`;
   }
 
   /** Sends a request and does not wait for its answer, which may never come. */
   async send(path: string): Promise<void> {
-    fetch(await this.url(path)).catch(() => {});
+    fetch(this.url(path)).catch(() => {});
   }
 
   async kill(): Promise<Run> {
