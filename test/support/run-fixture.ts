@@ -337,7 +337,7 @@ export class ScenarioResult {
     const cpuMillis = (block.attributes['eventloop.block.cpu_time'] as number | undefined) ?? Number.POSITIVE_INFINITY;
     const gcMillis = ((block.attributes['eventloop.block.gc_time'] as number | undefined) ?? 0) * 1000;
     const ran = Math.min(cpuMillis * 1000, cpu);
-    return ran < threshold && durationOf(block) <= ran + withheld + Math.min(gcMillis, helpers) + 2 * TICK_MILLIS;
+    return ran < threshold && durationOf(block) <= cpu + withheld + Math.min(gcMillis, helpers) + 2 * TICK_MILLIS;
   }
 
   /** See 3 above. */
