@@ -75,8 +75,8 @@ const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
 /** At rest beats are so far apart at least. Milliseconds. */
 export const REST_INTERVAL_MILLIS = 100;
 
-/** A timer is late by so much as nothing. Milliseconds. */
-const TIMER_MILLIS = 2;
+/** A timer is late by so much, and a thread that waits in poll, where others use the cores as well. Milliseconds. */
+const TIMER_MILLIS = 20;
 
 /** So many beats in a row that found nothing but themselves, and the loop is at rest. */
 const QUIET_BEATS = 10;

@@ -131,9 +131,10 @@ function groupByName(shares: readonly BlockShare[]): Group[] {
   return [...groups.values()].sort((a, b) => b.millis - a.millis);
 }
 
-/** `4 × "GET /a", "GET /b" and 7 others` */
+/** `4 × "GET /a", "GET /b" and 7 others`; the first is in whose trace the block span is. */
 function listNames(shares: readonly BlockShare[]): string {
-  const groups = groupByName(shares);
+  const isFirst = ({ name }: Group): number => Number(name === shares[0]?.name);
+  const groups = groupByName(shares).sort((a, b) => isFirst(b) - isFirst(a));
   const isTooMany = groups.length > MAX_NAMES;
   const named = groups.slice(0, isTooMany ? MAX_NAMES - 1 : MAX_NAMES);
   const texts = named.map(({ name, isSpan, count }) =>

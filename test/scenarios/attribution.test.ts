@@ -133,18 +133,19 @@ describe('several spans in one iteration', () => {
       return;
     }
     expect(block?.attributes['eventloop.block.shared']).toBe(true);
-    expect(block?.parentSpanId).toBe(result.span('span 7').spanId);
     const names = block?.attributes['eventloop.block.span_names'] as string[];
     const durations = block?.attributes['eventloop.block.span_durations'] as number[];
     expect(names).toHaveLength(10);
     expect(durations).toHaveLength(10);
-    expect(names[0]).toBe('span 7');
+    // Span 7, but where another had no core for as long; each has a little beside its piece.
+    expect(result.measured(names[0] as string)).toBeGreaterThan((longest?.millis ?? 0) - 5);
+    expect(block?.parentSpanId).toBe(result.span(names[0] as string).spanId);
     expect(durations).toEqual([...durations].sort((a, b) => b - a));
     const measured = result.measuredThroughout();
     expectDuration(result, durationOf(block as never), measured);
     // Every one of them has ended by then, and none reached the threshold alone: nothing is written on them.
     expect(result.blamedNames).toEqual([]);
-    expect(result.blockLogs[0]?.body).toMatch(/^event loop blocked for \d+ ms by \d\d spans, the longest "span 7"/);
+    expect(result.blockLogs[0]?.body).toMatch(/^event loop blocked for \d+ ms by \d\d spans, the longest "span \d+"/);
   });
 
   it('names the nearest common ancestor of thousands of tiny children', async () => {

@@ -109,12 +109,15 @@ describe.concurrent('where code is', () => {
     ['none', false],
   ])('leaves the process with stackPaths: %s', async (stackPaths, isTold) => {
     const env = { OTEL_EVENT_LOOP_STACK_PATHS: stackPaths };
-    const { bodies, stdout } = await hangOnce({ sdk: 'whole', byUrl: true, env }, [LOGS, TRACES], 'eventloop.block"');
+    const { bodies, stdout } = await hangOnce({ sdk: 'whole', byUrl: true, env }, [LOGS, TRACES], ' in hang');
     const told = stdout
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as { name: string; body?: string; attributes: object });
-    const ofBlock = told.filter(({ name }) => /^event ?loop.block/.test(name));
+      .map((line) => JSON.parse(line) as { name: string; body?: string; attributes: Record<string, number> });
+    // Not what the machine, or code that runs for the first time, may have made a block before.
+    const ofBlock = told.filter(
+      ({ name, attributes }) => /^event ?loop.block/.test(name) && (attributes['eventloop.block.duration'] ?? 0) >= 0.6,
+    );
     expect(ofBlock.map(({ name }) => name).sort()).toEqual(['event loop blocked', 'eventloop.block']);
     for (const text of [...Object.values(bodies), ...ofBlock.map((record) => JSON.stringify(record))]) {
       expect(text).toContain('code.function.name');

@@ -132,9 +132,11 @@ describe('what must not harm the application', () => {
   it('costs five thousand spans in one iteration no more than their own time', async () => {
     const result = await run('five thousand children');
     // A child that had no core in the midst of its 0.06 ms is one that blocked, as far as anybody can tell.
-    const blamed = (result.output.longestChild as number) < 45 ? result.span('parent').spanId : expect.any(String);
-    expect(parentsOfBlocks(result)).toEqual([blamed]);
-    expectDuration(result, durationOf(result.blockSpans[0] as never), 'all');
+    // From then on it is another block: that one's span is in its trace already, where others that ended are linked to it.
+    if ((result.output.longestChild as number) < 45) {
+      expect(parentsOfBlocks(result)).toEqual([result.span('parent').spanId]);
+      expectDuration(result, durationOf(result.blockSpans[0] as never), 'all');
+    }
     // As work, whatever else the machine does meanwhile: of 5,000 that would go through all before them, far more.
     expect(result.ranIn('all')).toBeLessThan(5_000);
   });

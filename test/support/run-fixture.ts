@@ -248,7 +248,12 @@ export class ScenarioResult {
     return sumOf(this._between.slice(Math.max(i, 0), i + 2), 'busy');
   }
 
-  /** The same of all stretches between pieces while `span` lived: it may have run in each of them. */
+  /** How long the thread stood ready without a core there, in a poll that was over as well, which is no busy time. */
+  withheldAround(i: number): number {
+    return sumOf(this._between.slice(Math.max(i, 0), i + 2), 'withheld');
+  }
+
+  /** {@link busyBeside} of all stretches between pieces while `span` lived: it may have run in each of them. */
   busyDuring(span: FixtureSpan, atMost: number): number {
     return busyIn(
       this._between.filter((stretch) => overlapOf(stretch, span) > -WALL_CLOCK_MILLIS),

@@ -103,6 +103,10 @@ describe('who', () => {
     expect(whose({ blamed: names })).toBe('… by 2 × "a", "b" and 3 others');
   });
 
+  it('is first in whose trace the block is, also where another had some more of it', () => {
+    expect(whose({ blamed: [share('a', 80), share('b', 90)] })).toBe('… by "a" and "b"');
+  });
+
   it('is nobody where it was code under no span, which goes with others only', () => {
     expect(whose({ shares: [share(undefined, 400), share('a', 12)], blamed: [share(undefined, 400)] })).toBe('…');
     expect(whose({ blamed: [share(undefined, 300), share('a', 112)] })).toBe('… by code under no span and "a"');
