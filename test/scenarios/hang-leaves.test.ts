@@ -23,7 +23,7 @@ interface Setup {
 async function hangOnce(
   { entry = 'register', sdk, span, byUrl, env }: Setup,
   expected: readonly string[],
-  printed?: string,
+  printed?: RegExp,
 ): Promise<{ bodies: Record<string, string>; lines: string[] }> {
   const bodies: Record<string, string> = {};
   const receiver = createServer((request, response) => {
@@ -68,8 +68,7 @@ async function hangOnce(
     // One line for those without a collector, however many there are who have one.
     await waitFor(() => (/event loop hangs: blocked for \d+\.\d s/.test(stderr) ? true : undefined));
     await waitFor(() =>
-      expected.every((path) => bodies[path]) &&
-      (printed === undefined || lines().some((line) => line.includes(printed)))
+      expected.every((path) => bodies[path]) && (printed === undefined || lines().some((line) => printed.test(line)))
         ? true
         : undefined,
     );
@@ -116,7 +115,11 @@ describe.concurrent('where code is', () => {
     ['none', false],
   ])('leaves the process with stackPaths: %s', async (stackPaths, isTold) => {
     const env = { OTEL_EVENT_LOOP_STACK_PATHS: stackPaths };
-    const { bodies, lines } = await hangOnce({ sdk: 'whole', byUrl: true, env }, [LOGS, TRACES], ' in hang');
+    const { bodies, lines } = await hangOnce(
+      { sdk: 'whole', byUrl: true, env },
+      [LOGS, TRACES],
+      /eventloop\.block".* in hang\b/,
+    );
     const told = lines.map(
       (line) => JSON.parse(line) as { name: string; body?: string; attributes: Record<string, number> },
     );
