@@ -116,12 +116,12 @@ const results = new Map();
 await Promise.all(
   Array.from({ length: COPIES_AT_ONCE }, async () => {
     for (let mutant = waiting.shift(); mutant; mutant = waiting.shift()) {
-      results.set(mutant.name, await tryMutant(mutant));
+      results.set(mutant.name, await tryMutant(mutant).catch(giveUp));
     }
   }),
 );
 
-const sound = results.get('no fault');
+const sound = results.get('no fault') ?? ['nothing runs'];
 for (const title of sound) console.log(`FAILED  without a fault: ${title}`);
 const table = new Table({
   head: ['fault', 'noticed by'],
@@ -131,7 +131,7 @@ const table = new Table({
 });
 let survivors = 0;
 for (const { name } of mutants) {
-  const noticedBy = results.get(name).filter((title) => !sound.includes(title));
+  const noticedBy = (results.get(name) ?? []).filter((title) => !sound.includes(title));
   if (noticedBy.length === 0) survivors++;
   table.push([name, noticedBy.join('\n') || 'nobody']);
 }
@@ -144,6 +144,11 @@ function complaintAbout({ name, file, from }) {
   const path = join(REPOSITORY, file);
   const found = existsSync(path) ? readFileSync(path, 'utf8').split(from).length - 1 : 0;
   return found === 1 ? undefined : `${name}: ${file} holds ${found} times, and not once:\n${from}`;
+}
+
+/** What could not be tried is as bad as what nobody notices. */
+function giveUp(error) {
+  console.log(`FAILED  ${error.message}`);
 }
 
 /** Puts the fault into a copy of its own, and returns what fails there: `file: title` of each test. */
