@@ -203,7 +203,8 @@ describe('short programs', () => {
   it('is over with the first timer, also where that comes together with our own', async () => {
     const result = await run('the first timer comes with the beat');
     expect(result.blockSpans).toHaveLength(1);
-    expectDuration(result, durationOf(result.blockSpans[0] as never), 'first');
+    // What else the program does as it starts is in the same iteration, cold.
+    expectDuration(result, durationOf(result.blockSpans[0] as never), 'first', 60);
   });
 
   it('takes loading modules for no block', async () => {
