@@ -11,19 +11,25 @@ import { Service } from '../support/service.js';
 /** Whoever sends the messages, from this process, which is never blocked. */
 interface Sender {
   readonly port: number;
+  /** Somebody is there to send to. */
+  readonly isReady: Promise<unknown>;
   send(name: string): void;
   close(): void;
 }
 
 async function tcpSender(): Promise<Sender> {
   let socket: Socket | undefined;
+  let resolve: () => void;
+  const isReady = new Promise<void>((done) => (resolve = done));
   const server = createServer((accepted) => {
     socket = accepted;
+    resolve();
     accepted.on('error', () => {});
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    isReady,
     send: (name) => void socket?.write(`${name}\n`),
     close: () => {
       socket?.destroy();
@@ -34,6 +40,8 @@ async function tcpSender(): Promise<Sender> {
 
 async function grpcSender(): Promise<Sender> {
   let call: grpc.ServerWritableStream<Buffer, Buffer> | undefined;
+  let resolve: () => void;
+  const isReady = new Promise<void>((done) => (resolve = done));
   const same = (bytes: Buffer): Buffer => bytes;
   const method = {
     requestSerialize: same,
@@ -44,14 +52,24 @@ async function grpcSender(): Promise<Sender> {
   const server = new grpc.Server();
   server.addService(
     { messages: { path: '/test/messages', requestStream: false, responseStream: true, ...method } },
-    { messages: (started: grpc.ServerWritableStream<Buffer, Buffer>) => (call = started) },
+    {
+      messages: (started: grpc.ServerWritableStream<Buffer, Buffer>) => {
+        call = started;
+        resolve();
+      },
+    },
   );
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
     ),
   );
-  return { port, send: (name) => void call?.write(Buffer.from(name)), close: () => server.forceShutdown() };
+  return {
+    port,
+    isReady,
+    send: (name) => void call?.write(Buffer.from(name)),
+    close: () => server.forceShutdown(),
+  };
 }
 
 const isStalled = ({ attributes }: FixtureSpan): boolean => attributes['eventloop.stalled'] === true;
@@ -74,7 +92,7 @@ async function observe(scenario: string): Promise<ScenarioResult> {
       send = (name) => void session.request({ ':path': `/${encodeURIComponent(name)}` }).resume();
       close = () => session.destroy();
     }
-    await sleep(100);
+    await sender?.isReady;
     send?.('warm 1');
     await sleep(100);
     send?.('warm 2');
@@ -102,12 +120,12 @@ const names = (spans: readonly FixtureSpan[]): string[] => spans.map(({ name }) 
 function expectStalled(result: ScenarioResult): void {
   expect(result.blamedNames).toEqual(['blocker']);
   const block = result.blockSpans.find(({ parentSpanId }) => parentSpanId === result.span('blocker').spanId);
-  const stalled = result.appSpans.filter(isStalled);
+  // What the machine made a block has others wait for it.
+  const stalled = result.appSpans.filter((span) => isStalled(span) && span.links.includes(block?.spanId ?? ''));
   expect(names(stalled)).toEqual(BEHIND);
   for (const span of stalled) {
-    expect(span.links).toEqual([block?.spanId]);
+    expect(span.links).toHaveLength(span.attributes['eventloop.stall.count'] as number);
     expect(span.attributes['eventloop.stall.upper_bound']).toBe(true);
-    expect(span.attributes['eventloop.stall.count']).toBe(1);
     const measured = result.measured('blocker');
     expect(millisOf(span, 'eventloop.stall.duration')).toBeGreaterThan(measured - result.tolerance(measured));
   }

@@ -310,19 +310,23 @@ export class ScenarioResult {
     return { ...span, attributes: { ...attributes, ...counts, ...(count > 0 && { 'eventloop.blocked': true }) } };
   }
 
-  private _piecesIn(block: FixtureSpan): Piece[] {
+  private _piecesIn(block: Times): Piece[] {
     // One that only touches it was in another iteration.
     return this.output.blocks.filter(
       (piece) => overlapOf(piece, block) > Math.min(WALL_CLOCK_MILLIS, piece.millis / 2),
     );
   }
 
+  /** As far as it can go: its span covers no more of it than lies in the blamed span's life. */
+  private _wholeOf(block: FixtureSpan): Times {
+    const uncovered = Math.max(durationOf(block) - (block.endTime - block.startTime), 0);
+    return { startTime: block.startTime - uncovered, endTime: block.endTime + uncovered };
+  }
+
   /** What can have run in the block beside all pieces, and in `pieces`. */
   private _timesIn(block: FixtureSpan, pieces: readonly Piece[]): Durations {
     const sum = { busy: 0, cpu: 0, withheld: 0, helpers: 0 };
-    // Its span covers no more of it than lies in the blamed span's life; the rest may be on either side.
-    const uncovered = Math.max(durationOf(block) - (block.endTime - block.startTime), 0);
-    const whole = { startTime: block.startTime - uncovered, endTime: block.endTime + uncovered };
+    const whole = this._wholeOf(block);
     for (const stretch of [...this._between, ...pieces.map(stretchOf)]) {
       const overlap = overlapOf(stretch, whole);
       if (overlap <= 0) continue;
@@ -348,7 +352,7 @@ export class ScenarioResult {
   /** See 3 above. */
   private _isExcused(span: FixtureSpan, block: FixtureSpan): boolean {
     const threshold = millisOf(block, 'eventloop.block.threshold');
-    const own = this._piecesIn(block).filter(({ label }) => label === span.name);
+    const own = this._piecesIn(this._wholeOf(block)).filter(({ label }) => label === span.name);
     if (block.attributes['eventloop.block.shared'] === true || askedOf(own) >= threshold) return false;
     const { cpu, busy } = this._timesIn(block, own);
     return cpu < threshold && accusedOf(span, block) <= busy + TICK_MILLIS;
