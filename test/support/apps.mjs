@@ -119,7 +119,9 @@ export function pack(folder) {
 /** What fixtures and compilers need beside a line of OpenTelemetry: asked for by all, so that it is installed once. */
 export function lineDependencies() {
   const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
-  return Object.fromEntries(['@types/node', 'express', 'signal-exit', 'typescript'].map((name) => [name, devDependencies[name]]));
+  return Object.fromEntries(
+    ['@types/node', 'express', 'signal-exit', 'typescript'].map((name) => [name, devDependencies[name]]),
+  );
 }
 
 /**
