@@ -203,8 +203,8 @@ describe('short programs', () => {
   it('is over with the first timer, also where that comes together with our own', async () => {
     const result = await run('the first timer comes with the beat');
     expect(result.blockSpans).toHaveLength(1);
-    // What else the program does as it starts is in the same iteration, cold.
-    expectDuration(result, durationOf(result.blockSpans[0] as never), 'first', 60);
+    // What else the program does as it starts may be in the same iteration.
+    expect(durationOf(result.blockSpans[0] as never)).toBeGreaterThan(result.measured('first') - 2);
   });
 
   it('takes loading modules for no block', async () => {

@@ -339,7 +339,7 @@ export class ScenarioResult {
   /** See 2 above. */
   private _isOfTheMachine(block: FixtureSpan): boolean {
     const threshold = millisOf(block, 'eventloop.block.threshold');
-    const pieces = this._piecesIn(block);
+    const pieces = this._piecesIn(this._wholeOf(block));
     // A scenario that labels nothing has no other blocks to tell them from.
     if (askedOf(pieces) >= threshold || this.output.blocks.length === 0) return false;
     const { cpu, withheld, helpers } = this._timesIn(block, pieces);
