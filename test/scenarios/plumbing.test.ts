@@ -32,7 +32,7 @@ describe('in an application with require-in-the-middle', () => {
   });
 
   it('a file of JSON is found where it is required, and its name where that is written down', async () => {
-    const where = `plumbing\\.cjs:${lineOf('big.json is required')}:3`;
+    const where = `plumbing\\.cjs:${lineOf('big.json is required')}:16`;
     expect(await culprit('lazyJson')).toMatch(new RegExp(`^loading a module \\(required in ${where}\\)$`));
   });
 
