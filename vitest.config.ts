@@ -7,6 +7,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // A fixture waits for half of its time, and holds what it measures against its own thread's time.
-    maxWorkers: 3,
+    maxWorkers: 2,
   },
 });

@@ -276,8 +276,13 @@ export class ScenarioResult {
     return sumOf(this._labelled(label).map(stretchOf), 'withheld');
   }
 
+  /** The same of all other threads of the process together: the watchdog is one of them. */
+  withheldFromHelpersIn(label: string): number {
+    return sumOf(this._labelled(label).map(stretchOf), 'helpers');
+  }
+
   /**
-   * The same where that may have been between two callbacks or promise jobs, in native code, which is nobody's: a piece
+   * {@link withheldIn} where that may have been between two callbacks or promise jobs, in native code, which is nobody's: a piece
    * that is one call of block() is never in between.
    */
   withheldBetweenJobs(label: string): number {

@@ -20,7 +20,7 @@ import {
 } from '../support/apps.mjs';
 
 /** A fixture waits for more than half of its time. */
-const LANES = availableParallelism() + 1;
+const LANES = availableParallelism();
 /** So many files go to a lane at a time: fewer, and vitest starts more often; more, and lanes wait for the last one. */
 const FILES_PER_JOB = 3;
 /** Its client process needs a core of its own for half a minute: in `npm test` only. */
