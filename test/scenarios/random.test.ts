@@ -16,9 +16,11 @@ it.each([1, 2, 3])(
     );
     const names = blamed.map(({ name }) => name);
     expect([...guilty].filter((name) => !names.includes(name))).toEqual([]);
-    // Precision: none else, but who had no core for it: all of its work took no 40 ms, and the threshold is 50.
-    for (const name of names.filter((name) => !guilty.has(name))) {
-      expect(result.measured(name) + result.busyDuring(result.span(name), 40), name).toBeGreaterThan(50);
+    // Precision: none else alone, but who had no core for it: all of its work took no 40 ms, and the threshold is 50. Many
+    // that stood without a core in one iteration make a shared block, of which one has the most.
+    const alone = blamed.filter((span) => (span.attributes['eventloop.block.max_duration'] as number) >= 0.05);
+    for (const name of alone.map(({ name }) => name).filter((name) => !guilty.has(name))) {
+      expect(result.busyIn(name) + result.busyDuring(result.span(name), 40), name).toBeGreaterThan(50);
     }
 
     for (const span of result.appSpans) {
@@ -26,7 +28,7 @@ it.each([1, 2, 3])(
       const own = ((span.attributes['eventloop.time'] as number | undefined) ?? 0) * 1000;
       expect(own, span.name).toBeGreaterThan(measured < 1.01 ? -1 : measured - 0.5);
       // An operation's own time is also what it does between its measured pieces: timers, streams, child spans, all cold.
-      expect(own, span.name).toBeLessThan(measured * 1.02 + 4 + result.busyDuring(span, 40));
+      expect(own, span.name).toBeLessThan(result.busyIn(span.name) * 1.02 + 4 + result.busyDuring(span, 40));
     }
     expect(result.output.diagLines).toEqual([]);
   },

@@ -219,7 +219,12 @@ export class ScenarioResult {
     return this._labelled(label).reduce((sum, piece) => sum + piece.millis, 0);
   }
 
-  /** The same from the start of the first piece to the end of the last, for pieces that follow one another at once. */
+  /** The same with what it took to read the clocks around each piece, which the thread's slices hold as well. */
+  busyIn(label: string): number {
+    return sumOf(this._labelled(label).map(stretchOf), 'busy');
+  }
+
+  /** {@link measured} from the start of the first piece to the end of the last, for pieces that follow one another at once. */
   measuredThroughout(label?: string): number {
     const pieces = label === undefined ? this.output.blocks : this._labelled(label);
     return Math.max(...pieces.map((b) => b.endTime)) - Math.min(...pieces.map((b) => b.startTime));
