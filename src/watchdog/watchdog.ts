@@ -41,8 +41,11 @@ const OWN_FRAMES = 2;
 const MAX_PROBES = 500;
 /** What a hang report may need of a stack. */
 const MAX_SIGHT_FRAMES = 64;
-/** How long exit may wait for an inspector session to be closed. Milliseconds. */
-const MAX_EXIT_WAIT_MILLIS = 50;
+/**
+ * How long exit may wait for an inspector session to be closed, which a worker without a core cannot do at once. Where it
+ * stays open Node.js itself waits, without an end, and says so on stderr. Milliseconds.
+ */
+const MAX_EXIT_WAIT_MILLIS = 1_000;
 /** A span and a log event. */
 const MOST_SIGNALS = 2;
 const MAX_RESTARTS = 5;

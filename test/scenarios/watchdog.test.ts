@@ -47,9 +47,11 @@ describe('names the span and the function of a block of 300 ms', () => {
     expect(seen === 'during' || seen === 'after').toBe(true);
     // An answer takes more than 2 ms where the thread has to wait for a core as well.
     if (accuracy && result.withheldIn('handler') < 2) expect(seen).toBe(accuracy);
-    if (functionName === 'handler') expect(seen).toBe('after');
-    // A look that had to wait for a core is certain of nothing but the caller.
-    const named = result.withheldIn('handler') < 2 ? [functionName] : [functionName, 'sorting', 'handler'];
+    // A watchdog that had no core for most of it looks behind the call, where the handler does run.
+    if (functionName === 'handler' && result.withheldFromHelpersIn('handler') < 50) expect(seen).toBe('after');
+    // A look that had to wait for a core is certain of nothing but the caller, or of the caller's.
+    const named =
+      result.withheldIn('handler') < 2 ? [functionName] : [functionName, 'sorting', 'handler', '<anonymous>'];
     expect(named).toContain(attributes['code.function.name']);
     expect(attributes['code.file.path']).toMatch(kind.startsWith('require') ? /heavy-module\.cjs$/ : /watchdog\.cjs$/);
     expect(attributes['code.line.number']).toBeGreaterThan(0);
