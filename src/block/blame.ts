@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Span, type SpanContext, trace } from '@opentelemetry/api';
-import type { BusyIteration } from '../recorder/recorder.js';
+import type { Iteration } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
 import type { Block, BlockShare } from '../types.js';
 import { parentOf } from './span-facts.js';
@@ -20,7 +20,7 @@ const MAX_ANCESTORS = 32;
  *
  * @param wallClockOffset what to add to the iteration's times to get milliseconds since the Unix epoch.
  */
-export function blame(iteration: BusyIteration, thresholdMillis: number, wallClockOffset: number): Block {
+export function blame(iteration: Iteration, thresholdMillis: number, wallClockOffset: number): Block {
   const shares = iteration.tallies.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
   const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { context, type Span } from '@opentelemetry/api';
-import type { BusyIteration, RecorderListener } from '../recorder/recorder.js';
+import type { Iteration, RecorderListener } from '../recorder/recorder.js';
 import { spanOf } from '../recorder/span-of.js';
 import { Tally, TallyStamp } from '../recorder/span-time.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
@@ -163,7 +163,7 @@ export class Sampler {
   }
 
   /** The block so far, for a span that ends inside it. */
-  snapshot(): BusyIteration {
+  snapshot(): Iteration {
     const busyMicros = this._tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
     return {
       loopCount: this._lookCount,

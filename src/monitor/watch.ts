@@ -7,12 +7,7 @@ import { tapHandles } from '../hooks/handle-tap.js';
 import { installHooks } from '../hooks/hooks.js';
 import { registered, registeredContextManager, whenContextManagerAppears } from '../hooks/manager-watch.js';
 import { tapSpanEnd } from '../hooks/span-tap.js';
-import {
-  type BusyIteration,
-  REST_INTERVAL_MILLIS,
-  type RecorderListener,
-  SliceRecorder,
-} from '../recorder/recorder.js';
+import { type Iteration, REST_INTERVAL_MILLIS, type RecorderListener, SliceRecorder } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
 import { StartUp } from '../recorder/start-up.js';
 import { TracedRecorder } from '../recorder/traced-recorder.js';
@@ -38,7 +33,7 @@ export interface Attribution {
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
   isBlocking(tally: Tally): boolean;
   /** The iteration so far, for a span that ends inside its own block. */
-  snapshot(): BusyIteration;
+  snapshot(): Iteration;
 }
 
 /** Everything that watches the loop of this thread: put on by {@link start}, taken off without a trace by {@link stop}. */

@@ -27,10 +27,10 @@ const CONNECTIONS = new Set(['TCP', 'Pipe', 'TLSWrap', 'Http2Session', 'HTTPServ
  */
 type Kind = 'accept' | 'handover' | 'connection' | 'http2 stream' | 'nested' | 'other';
 
-/** Where catching up is told. Called inside an async hook: must not throw. */
-export interface CatchUpListener {
+/** Where a backlog is told of. Called inside an async hook: must not throw. */
+export interface BacklogListener {
   /**
-   * `tally` ran in a block or in the catch-up behind it. Times are µs since the first block of this stretch began.
+   * `tally` ran in a block or in the backlog behind it. Times are µs since the first block of this stretch began.
    *
    * @param ranAt when it ran first in this iteration.
    * @param ranUntil when it had last run.
@@ -65,7 +65,7 @@ const asyncIds: AsyncIds = {
  * and the backlog's are those given while a callback of the backlog ran. That ends by itself once a consumer has nothing
  * left and waits for its connection anew, and at the latest when the loop was busy for as long as the block took again.
  */
-export class CatchUp {
+export class Backlog {
   /** Busy time since the first block of this stretch began, up to the iteration that runs, in µs; 0: nobody waits. */
   micros = 0;
   /** Iterations since that of the first block. */
@@ -88,7 +88,7 @@ export class CatchUp {
   private readonly _readIn = new Map<number, number>();
 
   constructor(
-    private readonly _listener: CatchUpListener,
+    private readonly _listener: BacklogListener,
     private readonly _asyncIds: AsyncIds = asyncIds,
   ) {}
 

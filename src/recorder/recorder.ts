@@ -3,19 +3,19 @@ import type { Context, Span } from '@opentelemetry/api';
 import { MIN_BUSY_MILLIS } from '../delay/delay.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
-import { CatchUp, type CatchUpListener } from './backlog.js';
+import { Backlog, type BacklogListener } from './backlog.js';
 import { spanOf } from './span-of.js';
 import { Tally, TallyStamp } from './span-time.js';
 import type { StartUp } from './start-up.js';
 
 /** A loop iteration that was busy for at least the block threshold. */
-export interface BusyIteration {
+export interface Iteration {
   /** Its number, as libuv counts. */
   readonly loopCount: number;
   /** When it ended, on the clock of {@link now}. */
   readonly endedAt: number;
   readonly busyMicros: number;
-  /** How long the loop had been catching up on earlier blocks when it began; 0 where there were none. */
+  /** How long there had been a backlog of earlier blocks when it began; 0 where there was none. */
   readonly startMicros: number;
   /** Iterations since that of the first of them. */
   readonly startTurn: number;
@@ -44,10 +44,10 @@ export interface Override {
 }
 
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
-export interface RecorderListener extends CatchUpListener {
+export interface RecorderListener extends BacklogListener {
   /** An iteration is over and was busy for {@link MIN_BUSY_MILLIS} or more. */
   onIteration(busyMillis: number): void;
-  onBusyIteration(iteration: BusyIteration): void;
+  onBusyIteration(iteration: Iteration): void;
   /**
    * An iteration is over in which the program loaded its modules, or did whatever else it does ahead of its first callback,
    * for {@link MIN_BUSY_MILLIS} or more: no block.
@@ -58,7 +58,7 @@ export interface RecorderListener extends CatchUpListener {
   /** The program has started, or waits for something: its start took so much of the loop's time under no span, so far. */
   onStarted(micros: number): void;
   /** An iteration that still runs is a block already, and a span that waited for it is about to end. */
-  onBlockSoFar(iteration: BusyIteration): void;
+  onBlockSoFar(iteration: Iteration): void;
   /**
    * `span` is about to end, and can be written to for the last time. Called only where it ran for at least
    * {@link MIN_TOTAL_MICROS}, or in a block or behind one.
@@ -163,7 +163,7 @@ export class SliceRecorder {
   /** Whether the outermost callback is nested in a promise job. */
   private _isInJob = false;
 
-  private readonly _catchUp: CatchUp;
+  private readonly _backlog: Backlog;
   /** The iteration of which the listener was told while it ran, and how long it had been busy then. */
   private _toldIteration = -1;
   private _toldMicros = 0;
@@ -226,7 +226,7 @@ export class SliceRecorder {
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
     this._restMillis = Math.max(_headMillis, REST_INTERVAL_MILLIS) + TIMER_MILLIS;
-    this._catchUp = new CatchUp(_listener);
+    this._backlog = new Backlog(_listener);
     this._slots = _memory?.slots ?? new Int32Array(SLOTS);
   }
 
@@ -268,7 +268,7 @@ export class SliceRecorder {
     else if (this._returnedAt !== 0) this._chargeNative();
     else if (this._endMarked && this._depth === 0) this._interruptJob();
     this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
-    if (this._catchUp.micros !== 0) this._catchUp.enter(resource);
+    if (this._backlog.micros !== 0) this._backlog.enter(resource);
     const override = context === undefined ? undefined : this.overrideOf(resource, context);
     if (override === undefined) this._enter(context, undefined);
     else this._enterOverridden(override);
@@ -408,7 +408,7 @@ export class SliceRecorder {
     if (tally === this._tally) this._chargeNow();
     const isBlock = this._busyMicros >= this._thresholdMicros;
     const behind =
-      isBlock || (this._catchUp.micros + this._busyMicros >= this._thresholdMicros && this._catchUp.concerns(tally));
+      isBlock || (this._backlog.micros + this._busyMicros >= this._thresholdMicros && this._backlog.concerns(tally));
     if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
     if (behind || tally.totalMicros >= MIN_TOTAL_MICROS || tally.stall !== undefined) {
       this._listener.onSpanEnding(tally, span);
@@ -493,13 +493,13 @@ export class SliceRecorder {
   }
 
   /** The iteration so far, for a span that ends inside its own block. */
-  snapshot(): BusyIteration {
+  snapshot(): Iteration {
     return {
       loopCount: this._loopCount,
       endedAt: this._endedAt,
       busyMicros: this._busyMicros,
-      startMicros: this._catchUp.micros,
-      startTurn: this._catchUp.turns,
+      startMicros: this._backlog.micros,
+      startTurn: this._backlog.turns,
       tallies: this._ranTallies(),
       callbacks: this._callbacksSoFar(),
     };
@@ -521,7 +521,7 @@ export class SliceRecorder {
   /** Called in each beat. @returns whether beats may be rare from now on: the loop is at rest, and the worker knows. */
   beat(): boolean {
     const jobs = jobsOf(this._slots);
-    const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._catchUp.micros === 0;
+    const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._backlog.micros === 0;
     this._jobsAtBeat = jobs;
     this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
     if (this._quietBeats === STARTED_BEATS && this._startUp !== undefined) this._tellStarted();
@@ -563,7 +563,7 @@ export class SliceRecorder {
     // Loading modules is no block that anybody could wait for.
     if (this._allowing > 0 || this._startUp !== undefined) return;
     if (tally.behindMicros >= this._thresholdMicros) this._tellSoFar();
-    this._catchUp.see(tally);
+    this._backlog.see(tally);
   }
 
   /** Again only when the block has doubled: thousands of spans may end in it, and a snapshot holds all that ran so far. */
@@ -572,7 +572,7 @@ export class SliceRecorder {
     if (isTold && this._busyMicros < 2 * this._toldMicros) return;
     this._toldIteration = this._iteration;
     this._toldMicros = this._busyMicros;
-    this._catchUp.beginAnew();
+    this._backlog.beginAnew();
     this._listener.onBlockSoFar(this.snapshot());
   }
 
@@ -753,8 +753,8 @@ export class SliceRecorder {
     this._leaveAll();
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     const isBlock = this._busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
-    if (isBlock || this._catchUp.micros !== 0) {
-      this._catchUp.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
+    if (isBlock || this._backlog.micros !== 0) {
+      this._backlog.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
     }
     this._clearIteration();
     this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
@@ -794,10 +794,10 @@ export class SliceRecorder {
     const allMicros = busyMicros + this._allowedMicros;
     if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
     if (busyMicros < this._thresholdMicros) return false;
-    this._catchUp.beginAnew();
+    this._backlog.beginAnew();
     let tallies = this._ranTallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
-    const { micros: startMicros, turns: startTurn } = this._catchUp;
+    const { micros: startMicros, turns: startTurn } = this._backlog;
     this._listener.onBusyIteration({
       loopCount: endedCount,
       endedAt: this._endedAt,
@@ -869,7 +869,7 @@ export class SliceRecorder {
     if (span === undefined) return this.nobody;
     const tally = this._tallyOf(span);
     if (tally !== undefined) return tally;
-    const fresh = new Tally(span, this._catchUp.origin);
+    const fresh = new Tally(span, this._backlog.origin);
     this.onNewSpan(span);
     return fresh;
   }

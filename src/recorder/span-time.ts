@@ -15,7 +15,7 @@ export interface StallRecord {
   count: number;
   sumMicros: number;
   isUpperBound: boolean;
-  /** The catch-up in which it last ran, and until when it did. */
+  /** The backlog in which it last ran, and until when it did. */
   stretch: number;
   ranUntil: number;
   /** Blocks that it waited for and is not yet linked to. */
@@ -47,12 +47,12 @@ export class Tally {
   hasEnded = false;
   /** Made when the span is first blamed. */
   blame: BlameRecord | undefined = undefined;
-  /** Made when the span first runs in a block or in the catch-up behind it. */
+  /** Made when the span first runs in a block or in the backlog behind it. */
   stall: StallRecord | undefined = undefined;
 
   /**
    * @param span undefined for the one tally of everything that ran under no span.
-   * @param origin the catch-up whose backlog the span began in; 0: none.
+   * @param origin the stretch whose backlog the span began in; 0: none.
    */
   constructor(
     readonly span: Span | undefined,

@@ -10,7 +10,7 @@ import type { ResolvedConfig } from '../config.js';
 import { type DelayListener, DelayMeter } from '../delay/delay.js';
 import type { EvidenceCollector, LateEvidence } from '../monitor/evidence.js';
 import type { LoopListener, LoopWatch } from '../monitor/watch.js';
-import { type BusyIteration, MIN_TOTAL_MICROS } from '../recorder/recorder.js';
+import { type Iteration, MIN_TOTAL_MICROS } from '../recorder/recorder.js';
 import type { Tally } from '../recorder/span-time.js';
 import { ATTR_BLOCKED, CHANNEL_BLOCK } from '../semconv.js';
 import { now, wallClockOffset } from '../system/clock.js';
@@ -111,7 +111,7 @@ export class Reporter implements LoopListener {
     this._delay.addBusy(busyMillis);
   }
 
-  onBusyIteration(iteration: BusyIteration): void {
+  onBusyIteration(iteration: Iteration): void {
     this._guard('report a block', () => {
       const running = this._running ?? new RunningBlock();
       this._running = undefined;
@@ -136,7 +136,7 @@ export class Reporter implements LoopListener {
     });
   }
 
-  onBlockSoFar(iteration: BusyIteration): void {
+  onBlockSoFar(iteration: Iteration): void {
     this._guard('report a block', () => {
       this._running ??= new RunningBlock();
       this._tell(iteration, this._running);
@@ -187,7 +187,7 @@ export class Reporter implements LoopListener {
   }
 
   /** The iteration is a block so far. */
-  private _tell(iteration: BusyIteration, running: RunningBlock): void {
+  private _tell(iteration: Iteration, running: RunningBlock): void {
     const { startMicros, startTurn, endedAt, loopCount, callbacks } = iteration;
     const probes = this.witness?.takeProbes(loopCount) ?? [];
     const open = running.tell(this._toBlock(iteration), (part, behindMillis) => {
@@ -211,7 +211,7 @@ export class Reporter implements LoopListener {
   }
 
   /** The iteration is over that `open` was a block of, mostly all of it. */
-  private _close(open: OpenBlock, { tallies }: BusyIteration): void {
+  private _close(open: OpenBlock, { tallies }: Iteration): void {
     const { block } = open;
     // At once: the span may end before the next beat.
     // A shared block found by samples is no evidence against anybody.
@@ -301,7 +301,7 @@ export class Reporter implements LoopListener {
     emitBlockEvent(logger, told, attributes);
   }
 
-  private _toBlock(iteration: BusyIteration): Block {
+  private _toBlock(iteration: Iteration): Block {
     return blame(iteration, this._config.blockThresholdMillis, wallClockOffset());
   }
 

@@ -37,7 +37,7 @@ export class Stalls {
     this._stretch++;
   }
 
-  /** See `CatchUpListener`. */
+  /** See `BacklogListener`. */
   onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void {
     if (this._blocks.length === 0) return;
     tally.stall ??= { count: 0, sumMicros: 0, isUpperBound: false, stretch: -1, ranUntil: 0, unlinked: [] };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
 import { beforeEach, expect, it } from 'vitest';
-import { CatchUp } from '../../src/recorder/backlog.js';
+import { Backlog } from '../../src/recorder/backlog.js';
 import { Tally } from '../../src/recorder/span-time.js';
 
 /** Waiting in poll for so long, the loop had nothing to do. Milliseconds. */
@@ -9,12 +9,12 @@ const IDLE = 0.3;
 
 let ran: [name: string, ranAt: number, ranUntil: number, turn: number][];
 let caughtUp: number;
-let backlog: CatchUp;
+let backlog: Backlog;
 
 beforeEach(() => {
   ran = [];
   caughtUp = 0;
-  backlog = new CatchUp({
+  backlog = new Backlog({
     onRanBehind: ({ span }, ranAt, ranUntil, turn) =>
       ran.push([(span as unknown as { name: string }).name, ranAt, ranUntil, turn]),
     onCaughtUp: () => caughtUp++,

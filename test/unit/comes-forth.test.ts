@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import { CatchUp } from '../../src/recorder/backlog.js';
+import { Backlog } from '../../src/recorder/backlog.js';
 import { Tally } from '../../src/recorder/span-time.js';
 
 class TCP {}
@@ -21,7 +21,7 @@ class Loop {
   private _current = 0;
   readonly found: string[] = [];
   isOver = false;
-  readonly catchUp = new CatchUp(
+  readonly backlog = new Backlog(
     {
       onRanBehind: (tally, _ranAt, _ranUntil, turn) => {
         if (tally.origin !== 0) this.found.push(`${(tally.span as unknown as { name: string }).name} @${turn}`);
@@ -42,18 +42,18 @@ class Loop {
   /** A callback of `resource` begins. */
   enter(resource: object, id: number): this {
     this._current = id;
-    if (this.catchUp.micros !== 0) this.catchUp.enter(resource);
+    if (this.backlog.micros !== 0) this.backlog.enter(resource);
     return this;
   }
 
   /** A span begins. */
   begin(name: string): this {
-    this._tallies.push(new Tally({ name } as unknown as Span, this.catchUp.origin));
+    this._tallies.push(new Tally({ name } as unknown as Span, this.backlog.origin));
     return this;
   }
 
   turn(busyMillis: number, idleMillis = 0, isBlock = false): this {
-    this.catchUp.turn(this._tallies, this._tallies.length, busyMillis * 1000, isBlock, idleMillis);
+    this.backlog.turn(this._tallies, this._tallies.length, busyMillis * 1000, isBlock, idleMillis);
     this._tallies = [];
     return this;
   }
@@ -155,7 +155,7 @@ describe('what comes forth from the backlog', () => {
     loop.enter(new TCP(), 1);
     const timer = loop.make();
     loop.turn(1, 5);
-    loop.catchUp.beginAnew();
+    loop.backlog.beginAnew();
     expect(loop.isOver).toBe(true);
     loop.turn(80, 0, true);
     loop.enter(new TCP(), 1).turn(1);

@@ -3,7 +3,7 @@
 import { type Context, context, createContextKey, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Sampler } from '../../src/monitor/sampler.js';
-import { type BusyIteration, SliceRecorder } from '../../src/recorder/recorder.js';
+import { type Iteration, SliceRecorder } from '../../src/recorder/recorder.js';
 
 const clock = vi.hoisted(() => ({ time: 0, idle: 0, count: 1 }));
 vi.mock('../../src/system/clock.js', () => ({
@@ -30,11 +30,11 @@ context.setGlobalContextManager({
   },
 });
 
-let iterations: BusyIteration[];
+let iterations: Iteration[];
 let ended: [name: string, millis: number][];
 const listener = {
   onIteration() {},
-  onBusyIteration: (iteration: BusyIteration) => iterations.push(iteration),
+  onBusyIteration: (iteration: Iteration) => iterations.push(iteration),
   onStartUp() {},
   onStarted() {},
   onBlockSoFar() {},

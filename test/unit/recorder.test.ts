@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { expect, it, vi } from 'vitest';
-import type { BusyIteration } from '../../src/recorder/recorder.js';
+import type { Iteration } from '../../src/recorder/recorder.js';
 import type { Tally } from '../../src/recorder/span-time.js';
 
 /** Time goes by where a test says so, and the loop never turns. */
@@ -16,7 +16,7 @@ const { SliceRecorder } = await import('../../src/recorder/recorder.js');
 
 const listener = {
   onIteration() {},
-  onBusyIteration(_iteration: BusyIteration) {},
+  onBusyIteration(_iteration: Iteration) {},
   onStartUp() {},
   onStarted() {},
   onBlockSoFar() {},
@@ -26,9 +26,9 @@ const listener = {
 };
 
 /** A recorder, and the blocks that it has found. */
-function recording(): { recorder: InstanceType<typeof SliceRecorder>; iterations: BusyIteration[] } {
-  const iterations: BusyIteration[] = [];
-  const onBusyIteration = (iteration: BusyIteration): void => {
+function recording(): { recorder: InstanceType<typeof SliceRecorder>; iterations: Iteration[] } {
+  const iterations: Iteration[] = [];
+  const onBusyIteration = (iteration: Iteration): void => {
     iterations.push(iteration);
   };
   return { recorder: new SliceRecorder(50, 20, { ...listener, onBusyIteration }, undefined), iterations };
