@@ -7,7 +7,7 @@
 import './system/own-code.js';
 import { isMainThread } from 'node:worker_threads';
 import { startDebug } from './debug/session.js';
-import { debugSink } from './monitor/debug-sink.js';
+import { debugSink } from './debug-sink.js';
 
 // Once, also where both the command line and NODE_OPTIONS name it, or the ESM and the CommonJS copy are loaded.
 if (isMainThread && debugSink() === undefined) startDebug();

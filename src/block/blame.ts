@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Span, type SpanContext, trace } from '@opentelemetry/api';
-import type { Iteration } from '../recorder/recorder.js';
-import type { Tally } from '../recorder/span-time.js';
+import type { Iteration, SpanShare } from '../model.js';
 import type { Block, BlockShare } from '../types.js';
 import { parentOf } from './span-facts.js';
 
@@ -21,7 +20,7 @@ const MAX_ANCESTORS = 32;
  * @param wallClockOffset what to add to the iteration's times to get milliseconds since the Unix epoch.
  */
 export function blame(iteration: Iteration, thresholdMillis: number, wallClockOffset: number): Block {
-  const shares = iteration.tallies.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
+  const shares = iteration.shares.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
   const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;
   return {
@@ -51,8 +50,8 @@ export function judge(shares: readonly BlockShare[], thresholdMillis: number): P
   };
 }
 
-function toShare(tally: Tally): BlockShare {
-  return { span: tally.span, name: nameOf(tally.span), durationMillis: tally.shareMicros / 1000 };
+function toShare({ span, shareMicros }: SpanShare): BlockShare {
+  return { span, name: nameOf(span), durationMillis: shareMicros / 1000 };
 }
 
 /** `(no span)` and `(not recording)` are no names of spans. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { SampledFrame } from './location.js';
+import type { SampledFrame } from '../model.js';
 
 /** A stack that stood for some time. */
 export interface WeighedStack {

@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Evidence } from '../model.js';
 import type { BlockCause } from '../types.js';
-
-/** Where the time of a block went, as far as that is known. Milliseconds. */
-export interface Evidence {
-  readonly durationMillis: number;
-  /** Of the blocked thread on a core; undefined where that cannot be had. */
-  readonly cpuMillis: number | undefined;
-  /** Of the blocked thread, ready to run but without a core; undefined where the operating system does not tell. */
-  readonly queuedMillis: number | undefined;
-  /** In which the garbage collector stopped the thread. */
-  readonly gcMillis: number;
-  /** By which the watchdog's thread was late as well: the whole process was stopped. Undefined without a watchdog. */
-  readonly bothLateMillis: number | undefined;
-  /** That the hypervisor may have taken, at most; it looks like sleep. 0 where the operating system does not tell. */
-  readonly stolenMillis: number;
-}
 
 /** A cause has to account for this part of a block; where none does, none is given. */
 const MAJORITY = 0.5;

@@ -1,36 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { SampledFrame, StackSample } from '../model.js';
 import type { Block, CodeLocation, FunctionTime, StackFrame } from '../types.js';
 import { type CallNode, CallTree, isUserCode, type Place, type WeighedStack } from './call-tree.js';
-import { outOfPlumbing, type Role } from './plumbing.js';
+import { outOfPlumbing } from './plumbing.js';
 
-/** A frame, and which function it is a call of: many have no name, or the same. */
-export interface SampledFrame extends StackFrame {
-  readonly functionKey: string;
-  /** What it can be by itself; see {@link roleOf}. */
-  readonly role?: Role;
-  /** Whether it only passes calls on. */
-  readonly isPlumbing?: boolean;
-}
-
-/** What one look of the watchdog at the blocked thread says of a stretch of time. */
-export interface Probe {
-  /** `loopCount` of the iteration that it looked at. */
-  readonly loopCount: number;
-  /** Number of the callback that it looked at; see `Slot.Callbacks`. */
-  readonly callback: number;
-  /** From the first frame of the application outwards; empty where nothing certain was seen. */
-  readonly stack: readonly SampledFrame[];
-  /** Whether the stack had more frames than were read. */
-  readonly isCut: boolean;
-  readonly accuracy: 'during' | 'after';
-  /** Whether it was there throughout: a native call that it made took all the time. */
-  readonly isCertain: boolean;
-  /** The stretch that it vouches for: mostly the time since the probe before. On the clock of `now()`. */
-  readonly from: number;
-  readonly until: number;
-}
-
-/** What the probes of a block come to. */
+/** What the samples of a block come to. */
 type Findings = Pick<Block, 'location' | 'hottest' | 'functions' | 'callbackCount'>;
 
 /**
@@ -72,12 +46,12 @@ const NOTHING: Findings = { location: undefined, hottest: undefined, functions: 
  * Nothing where for the most part nothing certain was seen: what came to light of the rest would be accused of the whole.
  */
 export function findInCode(
-  probes: readonly Probe[],
+  looks: readonly StackSample[],
   { startedAt, endedAt }: { readonly startedAt: number; readonly endedAt: number },
   callbacks = 0,
 ): Findings {
   const durationMillis = endedAt - startedAt;
-  const inside = probes.map((probe) => ({ ...probe, weight: weightOf(probe, startedAt, endedAt) }));
+  const inside = looks.map((sample) => ({ ...sample, weight: weightOf(sample, startedAt, endedAt) }));
   const samples = inside.filter(({ weight }) => weight > 0);
   const calls = new CallTree(samples, false);
   if (calls.root.weight === 0 || calls.root.weight < calls.weight / 2) return NOTHING;
@@ -98,14 +72,14 @@ export function findInCode(
   };
 }
 
-/** The same of probes of several stretches. */
-export function locate(probes: readonly Probe[]): CodeLocation | undefined {
-  const endedAt = Math.max(...probes.map(({ until }) => until));
-  return findInCode(probes, { startedAt: Number.NEGATIVE_INFINITY, endedAt }).location;
+/** The same of samples of several stretches. */
+export function locate(samples: readonly StackSample[]): CodeLocation | undefined {
+  const endedAt = Math.max(...samples.map(({ until }) => until));
+  return findInCode(samples, { startedAt: Number.NEGATIVE_INFINITY, endedAt }).location;
 }
 
 /** The look before the first one may have been long before the block, and idle time between. */
-function weightOf({ from, until }: Probe, startedAt: number, endedAt: number): number {
+function weightOf({ from, until }: StackSample, startedAt: number, endedAt: number): number {
   return Math.max(Math.min(until, endedAt) - Math.max(from, startedAt), 0);
 }
 
@@ -180,7 +154,7 @@ function inclusiveOf(tree: CallTree, key: string): number {
 }
 
 /** Whether no callback was seen for most of the time. */
-function isPile(samples: readonly (Probe & WeighedStack)[]): boolean {
+function isPile(samples: readonly (StackSample & WeighedStack)[]): boolean {
   if (samples.length < MIN_PILE_SAMPLES) return false;
   const callbacks = new Map<number, number>();
   let total = 0;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { FrameRole } from '../model.js';
 import type { StackFrame } from '../types.js';
 
 /**
@@ -19,10 +20,7 @@ const NAMES =
 
 const LIBRARY = /[/\\]node_modules[/\\]/;
 
-/** What a frame is by itself, whatever it is called by. */
-export type Role = 'loader' | 'module caller' | 'internal' | 'plumbing' | 'code';
-
-export function roleOf(text: string, filePath: string): Role {
+export function roleOf(text: string, filePath: string): FrameRole {
   if (LOADER.test(filePath)) return CALLS_MODULE.test(text) ? 'module caller' : 'loader';
   if (filePath === '' || filePath.startsWith('node:')) return 'internal';
   return FOLDERS.test(filePath) || NAMES.test(text) ? 'plumbing' : 'code';
@@ -31,7 +29,7 @@ export function roleOf(text: string, filePath: string): Role {
 /** `module`: what a module does as it is loaded. */
 type Kind = 'loader' | 'internal' | 'plumbing' | 'module' | 'code';
 
-type Frame = StackFrame & { readonly role?: Role; readonly isPlumbing?: boolean };
+type Frame = StackFrame & { readonly role?: FrameRole; readonly isPlumbing?: boolean };
 
 /** What each frame of `stack` is, whose first is the innermost. */
 function kindsOf(stack: readonly Frame[]): Kind[] {

@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { DiagLogger } from '@opentelemetry/api';
 import { registerInstrumentations } from '@opentelemetry/instrumentation';
 import { environmentName, resolveConfig } from '../config.js';
-import { setDebugSink } from '../monitor/debug-sink.js';
+import { setDebugSink } from '../debug-sink.js';
 import { PreloadedInstrumentation } from '../preload.js';
 import { RateLimit } from '../report/rate-limit.js';
 import { describeBlock } from '../report/sentence.js';
@@ -89,9 +89,9 @@ export function startDebug(): void {
       interrupt.listen();
       trace?.onIteration(isBlock);
     },
-    onProbe: (...probe) => {
+    onStackSample: (...sample) => {
       interrupt.letGo();
-      trace?.onProbe(...probe);
+      trace?.onStackSample(...sample);
     },
   });
 

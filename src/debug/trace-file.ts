@@ -5,7 +5,7 @@ import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf
 import { clearInterval, setInterval } from 'node:timers';
 import type { Span } from '@opentelemetry/api';
 import { nameOf } from '../block/blame.js';
-import type { Probe } from '../block/location.js';
+import type { StackSample } from '../model.js';
 import { now } from '../system/clock.js';
 import { processClock } from '../system/shared-memory.js';
 import { placeOf } from './paragraph.js';
@@ -19,7 +19,7 @@ const FLUSH_MILLIS = 200;
 const MAX_BUFFERED = 8 * 1024 * 1024;
 /** Chrome cannot open a file of more than 512 MB, and gets slow long before. Bytes. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
-const MAX_PROBES = 10_000;
+const MAX_SAMPLES = 10_000;
 const MAX_SLICES_IN_ITERATION = 50_000;
 
 const GC_NAMES = new Map<number, string>([
@@ -39,7 +39,7 @@ interface Slice {
 
 /**
  * The loop as a file in the Trace Event Format, an array of JSON objects that Perfetto and Chrome DevTools open:
- * iterations, the slices in them, probes and garbage collection. Written while the process runs; a process that is
+ * iterations, the slices in them, samples and garbage collection. Written while the process runs; a process that is
  * killed leaves an array without its end, which Perfetto accepts.
  *
  * Garbage collection has a track of its own: native code may be collecting where one of our slices ends, and events of
@@ -64,7 +64,7 @@ export class TraceFile {
   private _slices: string[] = [];
   private _iterationStart = -1;
   private _lastEnd = 0;
-  private _probes: { readonly probe: Probe; readonly at: number }[] = [];
+  private _samples: { readonly sample: StackSample; readonly at: number }[] = [];
 
   /** @param path gets the process id, at `{pid}` or ahead of its extension: child processes inherit the option. */
   constructor(path: string) {
@@ -110,8 +110,8 @@ export class TraceFile {
   }
 
   /** Inside the blocked code: only takes note. */
-  onProbe(probe: Probe, at: number): void {
-    if (this._probes.length < MAX_PROBES) this._probes.push({ probe, at });
+  onStackSample(sample: StackSample, at: number): void {
+    if (this._samples.length < MAX_SAMPLES) this._samples.push({ sample, at });
     else this.dropped++;
   }
 
@@ -120,7 +120,7 @@ export class TraceFile {
     clearInterval(this._timer);
     this._addPauses(this._observer.takeRecords());
     this._observer.disconnect();
-    this._addProbes();
+    this._addSamples();
     try {
       // Nobody waits for what is under way, and to write the same in the same place again does no harm.
       if (this._failure === undefined) {
@@ -152,11 +152,11 @@ export class TraceFile {
     this._slices.push(JSON.stringify({ ph: 'X', name, pid: process.pid, tid: LOOP, ts, dur: end - ts, args }));
   }
 
-  private _addProbes(): void {
-    const probes = this._probes;
-    this._probes = [];
-    for (const { probe, at } of probes) {
-      const { stack, accuracy } = probe;
+  private _addSamples(): void {
+    const samples = this._samples;
+    this._samples = [];
+    for (const { sample, at } of samples) {
+      const { stack, accuracy } = sample;
       const name = stack[0] ? `probe: ${placeOf(stack[0])}` : 'probe';
       const args = { stack: stack.map(({ text }) => text), accuracy };
       const ts = this._micros(at);
@@ -181,7 +181,7 @@ export class TraceFile {
   }
 
   private _flush(): void {
-    this._addProbes();
+    this._addSamples();
     if (this._underWay !== undefined || this._text === '' || this._failure) return;
     const bytes = Buffer.from(this._text);
     this._text = '';

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { MIN_BUSY_MILLIS } from '../model.js';
 import { hasIterationClock, idleTime, loopCount, now } from '../system/clock.js';
 
 /** One wait is recorded for each so many milliseconds that pass: no block is longer than the longest wait by more. */
 export const STEP_MILLIS = 5;
-
-/** Below this an iteration is no wait worth telling: its time counts as a wait of 0. */
-export const MIN_BUSY_MILLIS = 1;
 
 /**
  * So many waits are recorded in one go, about 1 ms of work: a block of 10 s. What a longer one (a process that was

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Evidence } from '../block/cause.js';
+import type { Evidence } from '../model.js';
 import { idleTime, now } from '../system/clock.js';
 import { GcPauses } from '../system/gc.js';
 import {

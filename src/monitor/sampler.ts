@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { context, type Span } from '@opentelemetry/api';
-import type { Iteration, RecorderListener } from '../recorder/recorder.js';
+import type { Iteration, SpanShare } from '../model.js';
+import type { RecorderListener } from '../recorder/recorder.js';
 import { spanOf } from '../recorder/span-of.js';
 import { Tally, TallyStamp } from '../recorder/span-time.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
@@ -158,7 +159,7 @@ export class Sampler {
     if (this.isBlocking(tally)) this._listener.onSpanEnding(tally, span);
   }
 
-  isBlocking(tally: Tally): boolean {
+  isBlocking(tally: SpanShare): boolean {
     return tally.iteration === this._period && tally.shareMicros >= this._thresholdMicros;
   }
 
@@ -171,8 +172,9 @@ export class Sampler {
       busyMicros,
       startMicros: 0,
       startTurn: 0,
-      tallies: [...this._tallies],
+      shares: [...this._tallies],
       callbacks: 0,
+      isExact: false,
     };
   }
 
@@ -185,7 +187,6 @@ export class Sampler {
       this._listener.onStartUp(this._lookCount, busyMicros);
       return;
     }
-    const tallies = [...this._tallies];
     const loopCount = this._lookCount;
     this._listener.onBusyIteration({
       loopCount,
@@ -193,8 +194,9 @@ export class Sampler {
       busyMicros,
       startMicros: 0,
       startTurn: 0,
-      tallies,
+      shares: [...this._tallies],
       callbacks: 0,
+      isExact: false,
     });
   }
 

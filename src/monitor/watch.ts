@@ -2,18 +2,18 @@
 import process from 'node:process';
 import { context, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
+import { debugSink } from '../debug-sink.js';
 import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
 import { tapHandles } from '../hooks/handle-tap.js';
 import { installHooks } from '../hooks/hooks.js';
 import { registered, registeredContextManager, whenContextManagerAppears } from '../hooks/manager-watch.js';
 import { tapSpanEnd } from '../hooks/span-tap.js';
-import { type Iteration, REST_INTERVAL_MILLIS, type RecorderListener, SliceRecorder } from '../recorder/recorder.js';
-import type { Tally } from '../recorder/span-time.js';
+import type { Iteration, SpanShare } from '../model.js';
+import { REST_INTERVAL_MILLIS, type RecorderListener, SliceRecorder } from '../recorder/recorder.js';
 import { StartUp } from '../recorder/start-up.js';
 import { TracedRecorder } from '../recorder/traced-recorder.js';
 import { hasIterationClock } from '../system/clock.js';
 import type { Watchdog } from '../watchdog/watchdog.js';
-import { debugSink } from './debug-sink.js';
 import { type Beat, startBeat } from './heartbeat.js';
 import { Sampler } from './sampler.js';
 
@@ -31,7 +31,7 @@ export interface Attribution {
   /** Whether every slice is followed; else the looks of the watchdog have to tell. */
   readonly isExact: boolean;
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
-  isBlocking(tally: Tally): boolean;
+  isBlocking(tally: SpanShare): boolean;
   /** The iteration so far, for a span that ends inside its own block. */
   snapshot(): Iteration;
 }

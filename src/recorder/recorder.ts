@@ -1,31 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Context, Span } from '@opentelemetry/api';
-import { MIN_BUSY_MILLIS } from '../delay/delay.js';
+import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { Backlog, type BacklogListener } from './backlog.js';
 import { spanOf } from './span-of.js';
 import { Tally, TallyStamp } from './span-time.js';
 import type { StartUp } from './start-up.js';
-
-/** A loop iteration that was busy for at least the block threshold. */
-export interface Iteration {
-  /** Its number, as libuv counts. */
-  readonly loopCount: number;
-  /** When it ended, on the clock of {@link now}. */
-  readonly endedAt: number;
-  readonly busyMicros: number;
-  /** How long there had been a backlog of earlier blocks when it began; 0 where there was none. */
-  readonly startMicros: number;
-  /** Iterations since that of the first of them. */
-  readonly startTurn: number;
-  /** Every tally that ran in the iteration, in no order. The tally without a span stands for "no span" and native time. */
-  readonly tallies: readonly Tally[];
-  /** How many callbacks ran in it; 0 where they are not followed. */
-  readonly callbacks: number;
-  /** Kind of callback that took most of it, where that is followed. */
-  readonly asyncResource?: string | undefined;
-}
 
 /** What ran in an iteration before allowed code did. */
 export interface IterationSetAside {
@@ -449,7 +430,7 @@ export class SliceRecorder {
   }
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
-  isBlocking(tally: Tally): boolean {
+  isBlocking(tally: SpanShare): boolean {
     return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros && this._allowing === 0;
   }
 
@@ -500,8 +481,9 @@ export class SliceRecorder {
       busyMicros: this._busyMicros,
       startMicros: this._backlog.micros,
       startTurn: this._backlog.turns,
-      tallies: this._ranTallies(),
+      shares: this._ranTallies(),
       callbacks: this._callbacksSoFar(),
+      isExact: true,
     };
   }
 
@@ -804,8 +786,9 @@ export class SliceRecorder {
       busyMicros,
       startMicros,
       startTurn,
-      tallies,
+      shares: tallies,
       callbacks: this._callbacksSoFar(),
+      isExact: true,
       asyncResource: this._blockedIn(),
     });
     return true;

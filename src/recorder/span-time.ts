@@ -1,26 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
-
-/** What a span's attributes say of the blocks that it was blamed for. Microseconds. */
-export interface BlameRecord {
-  count: number;
-  sumMicros: number;
-  maxMicros: number;
-  /** The iteration whose block was last counted, so that it is not counted twice. */
-  iteration: number;
-}
-
-/** What a span had to wait for while others blocked the loop. Microseconds. */
-export interface StallRecord {
-  count: number;
-  sumMicros: number;
-  isUpperBound: boolean;
-  /** The backlog in which it last ran, and until when it did. */
-  stretch: number;
-  ranUntil: number;
-  /** Blocks that it waited for and is not yet linked to. */
-  unlinked: object[];
-}
+import type { BlameRecord, SpanShare, StallRecord } from '../model.js';
 
 /** Older than any. */
 const NO_TICKET = -(2 ** 30);
@@ -31,7 +11,7 @@ const NO_TICKET = -(2 ** 30);
  *
  * Times are whole microseconds: V8 keeps small integers inside the object, fractions each in an allocation of their own.
  */
-export class Tally {
+export class Tally implements SpanShare {
   /** Own synchronous time over the span's life; its children's time is not in it. */
   totalMicros = 0;
   /** Own time inside the iteration {@link iteration}. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { executionAsyncResource } from 'node:async_hooks';
-import type { Context } from '@opentelemetry/api';
-import type { DebugSink } from '../monitor/debug-sink.js';
+import type { Context, Span } from '@opentelemetry/api';
 import { now } from '../system/clock.js';
 import { type Override, SliceRecorder } from './recorder.js';
 import type { Tally } from './span-time.js';
@@ -10,6 +9,14 @@ const STARTING = 'start-up';
 const PROMISE_JOB = 'promise job';
 const TICK = 'process.nextTick';
 const NATIVE = 'native code';
+
+/** What is told of every slice. Called inside async hooks: must not throw. Times are `now()`. */
+export interface SliceSink {
+  /** Code ran under `span`, in a callback of this kind. */
+  onSlice(span: Span | undefined, asyncResource: string, startedAt: number, endedAt: number): void;
+  /** The iteration that the slices since the last one belong to is over. */
+  onIteration(isBlock: boolean): void;
+}
 
 /**
  * The recorder of `./debug`: cuts slices at each callback as well, and tells the sink of every one. In a class of its
@@ -23,7 +30,7 @@ export class TracedRecorder extends SliceRecorder {
   private _isBlock = false;
 
   constructor(
-    private readonly _sink: DebugSink,
+    private readonly _sink: SliceSink,
     ...settings: ConstructorParameters<typeof SliceRecorder>
   ) {
     super(...settings);

@@ -4,14 +4,15 @@ import type { DiagLogger, Tracer } from '@opentelemetry/api';
 import { blame, renamed } from '../block/blame.js';
 import { causeOf } from '../block/cause.js';
 import { extentOf } from '../block/extent.js';
-import { findInCode, type Probe } from '../block/location.js';
+import { findInCode } from '../block/location.js';
 import { endOf } from '../block/span-facts.js';
 import type { ResolvedConfig } from '../config.js';
 import { type DelayListener, DelayMeter } from '../delay/delay.js';
+import type { Iteration, SpanShare, StackSample } from '../model.js';
 import type { EvidenceCollector, LateEvidence } from '../monitor/evidence.js';
 import type { LoopListener, LoopWatch } from '../monitor/watch.js';
-import { type Iteration, MIN_TOTAL_MICROS } from '../recorder/recorder.js';
-import type { Tally } from '../recorder/span-time.js';
+import { MIN_TOTAL_MICROS } from '../recorder/recorder.js';
+
 import { ATTR_BLOCKED, CHANNEL_BLOCK } from '../semconv.js';
 import { now, wallClockOffset } from '../system/clock.js';
 import type { Block, StackFrame, StartUpTime } from '../types.js';
@@ -34,7 +35,7 @@ export interface Telemetry {
 
 /** Who saw where in the code the loop was blocked. */
 export interface Witness {
-  takeProbes(loopCount: number): readonly Probe[];
+  takeSamples(loopCount: number): readonly StackSample[];
   /** Whether more can be known of a stack: its sources, or the module that it loads. */
   canResolve(frames: readonly StackFrame[]): boolean;
   resolve(frames: readonly StackFrame[], onResolved: (frames: readonly StackFrame[]) => void): void;
@@ -52,7 +53,7 @@ interface PendingBlock {
 /** What was seen of a block of the iteration that still runs. */
 interface Seen {
   readonly evidence: LateEvidence;
-  readonly probes: readonly Probe[];
+  readonly samples: readonly StackSample[];
   /** How many callbacks of the iteration had run when it began. */
   readonly callbacksBefore: number;
 }
@@ -123,7 +124,7 @@ export class Reporter implements LoopListener {
   }
 
   onStartUp(loopCount: number): void {
-    this._guard('report the start-up', () => this._startUp.addProbes(this.witness?.takeProbes(loopCount) ?? []));
+    this._guard('report the start-up', () => this._startUp.addSamples(this.witness?.takeSamples(loopCount) ?? []));
   }
 
   onStarted(micros: number): void {
@@ -143,7 +144,7 @@ export class Reporter implements LoopListener {
     });
   }
 
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void {
+  onRanBehind(tally: SpanShare, ranAt: number, ranUntil: number, turn: number): void {
     this._guard('find stalled spans', () => this._stalls.onRanBehind(tally, ranAt, ranUntil, turn));
   }
 
@@ -151,7 +152,7 @@ export class Reporter implements LoopListener {
     this._stalls.onCaughtUp();
   }
 
-  onSpanEnding(tally: Tally, span: NonNullable<Tally['span']>): void {
+  onSpanEnding(tally: SpanShare, span: NonNullable<SpanShare['span']>): void {
     this._guard('write on a span', () => {
       const attribution = this.watch?.attribution;
       if (attribution?.isBlocking(tally) && !this._isIgnored(this._toBlock(attribution.snapshot()))) markBlamed(tally);
@@ -189,19 +190,19 @@ export class Reporter implements LoopListener {
   /** The iteration is a block so far. */
   private _tell(iteration: Iteration, running: RunningBlock): void {
     const { startMicros, startTurn, endedAt, loopCount, callbacks } = iteration;
-    const probes = this.witness?.takeProbes(loopCount) ?? [];
+    const samples = this.witness?.takeSamples(loopCount) ?? [];
     const open = running.tell(this._toBlock(iteration), (part, behindMillis) => {
-      const block = { ...part, ...findInCode(probes, timesOf(part)) };
+      const block = { ...part, ...findInCode(samples, timesOf(part)) };
       return this._isIgnored(block) ? undefined : this._open(block, startMicros + behindMillis * 1000, startTurn);
     });
     if (open === undefined) return;
     const before = this._seen.get(open);
-    const seen = [...(before?.probes ?? []), ...probes];
+    const seen = [...(before?.samples ?? []), ...samples];
     const callbacksBefore = before?.callbacksBefore ?? this._toldCallbacks;
     open.block = { ...open.block, ...findInCode(seen, timesOf(open.block), callbacks - callbacksBefore) };
     this._toldCallbacks = callbacks;
     const evidence = this._evidence.ofBlock(endedAt, open.block.durationMillis);
-    this._seen.set(open, { evidence, probes: seen, callbacksBefore });
+    this._seen.set(open, { evidence, samples: seen, callbacksBefore });
   }
 
   private _open(block: Block, startMicros: number, turn: number): OpenBlock {
@@ -211,13 +212,13 @@ export class Reporter implements LoopListener {
   }
 
   /** The iteration is over that `open` was a block of, mostly all of it. */
-  private _close(open: OpenBlock, { tallies }: Iteration): void {
+  private _close(open: OpenBlock, { shares }: Iteration): void {
     const { block } = open;
     // At once: the span may end before the next beat.
     // A shared block found by samples is no evidence against anybody.
     const blamed = block.shared && !this.watch?.attribution?.isExact ? [] : block.blamed;
     for (const [i, { span }] of blamed.entries()) {
-      const tally = span && tallies.find((tally) => tally.span === span);
+      const tally = span && shares.find((tally) => tally.span === span);
       if (tally === undefined) continue;
       this._guard('write on a span', () => {
         const isMarked = markBlamed(tally);

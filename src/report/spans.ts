@@ -9,7 +9,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { extentOf, isLongOver } from '../block/extent.js';
-import type { StallRecord, Tally } from '../recorder/span-time.js';
+import type { SpanShare, StallRecord } from '../model.js';
 import * as semconv from '../semconv.js';
 import { toSeconds } from '../system/seconds.js';
 import type { Block } from '../types.js';
@@ -22,7 +22,7 @@ const MAX_LISTED_SPANS = 10;
  *
  * @returns whether the block of this iteration is written there.
  */
-export function markBlamed(tally: Tally): boolean {
+export function markBlamed(tally: SpanShare): boolean {
   const span = tally.span;
   if (tally.blame?.iteration === tally.iteration) return true;
   if (span === undefined || !isWritable(span)) return false;
@@ -52,7 +52,7 @@ export function markStalled(span: Span, stall: StallRecord, blockSpans: readonly
 }
 
 /** Writes a span's own synchronous time on it, in the last moment before it ends. */
-export function writeTime(tally: Tally, span: Span): void {
+export function writeTime(tally: SpanShare, span: Span): void {
   if (isWritable(span)) span.setAttribute(semconv.ATTR_TIME, toSeconds(tally.totalMicros / 1e3));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Kinship } from '../block/kinship.js';
 import { waitFor } from '../block/stall.js';
-import type { Tally } from '../recorder/span-time.js';
+import type { SpanShare } from '../model.js';
 import type { OpenBlock } from './open-block.js';
 import { isWritable, markStalled } from './spans.js';
 
@@ -19,7 +19,7 @@ export class Stalls {
   private _blocks: OpenBlock[] = [];
   private _stretch = 0;
   /** Tallies of spans that are not yet marked. */
-  private readonly _unmarked = new Set<Tally>();
+  private readonly _unmarked = new Set<SpanShare>();
   /** Of what ran since the loop last waited. */
   private readonly _kinship = new Kinship();
 
@@ -38,7 +38,7 @@ export class Stalls {
   }
 
   /** See `BacklogListener`. */
-  onRanBehind(tally: Tally, ranAt: number, ranUntil: number, turn: number): void {
+  onRanBehind(tally: SpanShare, ranAt: number, ranUntil: number, turn: number): void {
     if (this._blocks.length === 0) return;
     tally.stall ??= { count: 0, sumMicros: 0, isUpperBound: false, stretch: -1, ranUntil: 0, unlinked: [] };
     const { stall } = tally;
@@ -66,7 +66,7 @@ export class Stalls {
   }
 
   /** Marks the span of `tally`, which is about to end, if it waited. */
-  mark(tally: Tally): void {
+  mark(tally: SpanShare): void {
     if (!this._unmarked.delete(tally) || tally.span === undefined || tally.stall === undefined) return;
     const { stall } = tally;
     const links = stall.unlinked.flatMap((block) => (block as OpenBlock).spanContext() ?? []);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { channel } from 'node:diagnostics_channel';
 import { type Attributes, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
-import { locate, type Probe } from '../block/location.js';
+import { locate } from '../block/location.js';
+import type { StackSample } from '../model.js';
 import * as semconv from '../semconv.js';
 import type { CodeLocation, StackPaths, StartUpTime } from '../types.js';
 import { codeAttributes, describeWhere } from './code.js';
@@ -18,18 +19,18 @@ const startUpChannel = channel(semconv.CHANNEL_START_UP);
  * but a person who waits for the program wants to know.
  */
 export class StartUpReport {
-  private readonly _probes: Probe[] = [];
+  private readonly _samples: StackSample[] = [];
 
-  addProbes(probes: readonly Probe[]): void {
-    this._probes.push(...probes);
+  addSamples(samples: readonly StackSample[]): void {
+    this._samples.push(...samples);
   }
 
   /** What is known by now; no place where less than half of the time was seen. */
   sum(micros: number): StartUpTime {
     const durationMillis = micros / 1000;
-    const seenMillis = this._probes.reduce((sum, { from, until }) => sum + until - from, 0);
-    const location = seenMillis >= durationMillis / 2 ? locate(this._probes) : undefined;
-    this._probes.length = 0;
+    const seenMillis = this._samples.reduce((sum, { from, until }) => sum + until - from, 0);
+    const location = seenMillis >= durationMillis / 2 ? locate(this._samples) : undefined;
+    this._samples.length = 0;
     return { durationMillis, location };
   }
 }

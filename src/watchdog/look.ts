@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { isUserCode } from '../block/call-tree.js';
-import type { SampledFrame } from '../block/location.js';
 import { markLoading, roleOf } from '../block/plumbing.js';
+import type { SampledFrame } from '../model.js';
 import { callSites, fileOf } from '../system/call-sites.js';
 import { isOwnCode } from '../system/own-code.js';
 import type { StackFrame } from '../types.js';

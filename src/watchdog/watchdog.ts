@@ -2,9 +2,9 @@
 import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
-import type { Probe } from '../block/location.js';
 import type { ResolvedConfig } from '../config.js';
 import { resourceOf, type Sdk, type SdkResource } from '../hooks/sdk.js';
+import type { StackSample } from '../model.js';
 import { spanOf } from '../recorder/span-of.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
@@ -24,7 +24,7 @@ import {
   type WorkerData,
 } from './messages.js';
 import { nameModule } from './module-name.js';
-import { type Look, probesOf } from './probes.js';
+import { type Look, samplesOf } from './stack-samples.js';
 import { whyNotLook, whyNotWatch } from './surroundings.js';
 import { WORKER_SOURCE } from './worker-source.js';
 
@@ -38,7 +38,7 @@ const MANY_JOBS = 3;
 /** The frames of the look itself, and of the expression that called it. */
 const OWN_FRAMES = 2;
 /** More looks at one iteration tell nothing new. */
-const MAX_PROBES = 500;
+const MAX_SAMPLES = 500;
 /** What a hang report may need of a stack. */
 const MAX_SIGHT_FRAMES = 64;
 /**
@@ -66,7 +66,7 @@ const globals = globalThis as unknown as Record<symbol, unknown>;
 export class Watchdog {
   readonly memory = new SharedMemory();
   /** Gets each sight that is kept, inside the blocked code like the look itself: must not throw. */
-  onProbe: ((probe: Probe, at: number) => void) | undefined;
+  onStackSample: ((sample: StackSample, at: number) => void) | undefined;
   /** The worker asks for a beat, because the loop is no longer at rest. */
   onAwake: () => void = () => {};
   /** Nothing else tells whose time it is: look early and often. To be said ahead of {@link start}. */
@@ -91,7 +91,7 @@ export class Watchdog {
   private _signals: readonly Signal[] = [];
   private _describedSignals: number | undefined;
 
-  private _probes: Probe[] = [];
+  private _samples: StackSample[] = [];
   private readonly _knownFrames: KnownFrames = new Map();
   private _lastLook: Look | undefined;
 
@@ -180,10 +180,10 @@ export class Watchdog {
   }
 
   /** What was seen of the iteration `count`; older sights are forgotten. */
-  takeProbes(count: number): Probe[] {
-    if (this._probes.length === 0) return this._probes;
-    const taken = this._probes.filter((probe) => probe.loopCount === count);
-    this._probes = this._probes.filter((probe) => probe.loopCount > count);
+  takeSamples(count: number): StackSample[] {
+    if (this._samples.length === 0) return this._samples;
+    const taken = this._samples.filter((sample) => sample.loopCount === count);
+    this._samples = this._samples.filter((sample) => sample.loopCount > count);
     this._knownFrames.clear();
     return taken;
   }
@@ -410,14 +410,14 @@ export class Watchdog {
     const before = this._lastLook;
     const since = Math.max(before?.at ?? 0, fields[Field.BeatAt] as number);
     const look: Look = { ...seen, loopCount: loopCount(), callback, job, isPrompt, since, askedAt, at };
-    const probes = probesOf(look, before);
-    const { stack, accuracy } = probes[0] as Probe;
+    const samples = samplesOf(look, before);
+    const { stack, accuracy } = samples[0] as StackSample;
     // Only Node.js's own code or ours on the stack, between two callbacks: the next look, which comes soon, has to tell.
     if (stack.length > 0 || !isPrompt) {
       this._lastLook = look;
-      if (this._probes.length < MAX_PROBES) {
-        this._probes.push(...probes);
-        this.onProbe?.(probes[0] as Probe, at);
+      if (this._samples.length < MAX_SAMPLES) {
+        this._samples.push(...samples);
+        this.onStackSample?.(samples[0] as StackSample, at);
       }
     }
     const seenFrames = stack.slice(0, MAX_SIGHT_FRAMES);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { causeOf, type Evidence } from '../../src/block/cause.js';
+import { causeOf } from '../../src/block/cause.js';
+import type { Evidence } from '../../src/model.js';
 import { parseStolenTime, stolenBetween } from '../../src/system/stolen-time.js';
 import { type FixtureSpan, runScenario, SURROUNDINGS_MILLIS } from '../support/run-fixture.js';
 

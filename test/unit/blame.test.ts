@@ -15,14 +15,14 @@ function fakeSpan(n: number, parent?: number): Span {
 
 /** `[span, own milliseconds, parent]`; span 0 stands for no span. */
 function blameFor(...ran: [span: number, millis: number, parent?: number][]) {
-  const tallies = ran.map(([n, millis, parent]) => {
+  const shares = ran.map(([n, millis, parent]) => {
     const tally = new Tally(n === 0 ? undefined : fakeSpan(n, parent));
     tally.shareMicros = millis * 1000;
     return tally;
   });
-  const busyMicros = tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
+  const busyMicros = shares.reduce((sum, tally) => sum + tally.shareMicros, 0);
   const block = blame(
-    { loopCount: 1, endedAt: 1_000, startMicros: 0, startTurn: 0, busyMicros, tallies, callbacks: 1 },
+    { loopCount: 1, endedAt: 1_000, startMicros: 0, startTurn: 0, busyMicros, shares, callbacks: 1, isExact: true },
     50,
     10_000,
   );

@@ -2,8 +2,9 @@
 // What a look of the watchdog may say of the time around it, on a clock of the test's.
 import { type Context, context, createContextKey, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Iteration } from '../../src/model.js';
 import { Sampler } from '../../src/monitor/sampler.js';
-import { type Iteration, SliceRecorder } from '../../src/recorder/recorder.js';
+import { SliceRecorder } from '../../src/recorder/recorder.js';
 
 const clock = vi.hoisted(() => ({ time: 0, idle: 0, count: 1 }));
 vi.mock('../../src/system/clock.js', () => ({
@@ -56,7 +57,7 @@ function nameOf(span: Span | undefined): string {
 /** Milliseconds of everybody in the only block. */
 function shares(): Record<string, number> {
   expect(iterations).toHaveLength(1);
-  const entries = iterations[0]?.tallies.map(({ span, shareMicros }) => [nameOf(span), Math.round(shareMicros / 1000)]);
+  const entries = iterations[0]?.shares.map(({ span, shareMicros }) => [nameOf(span), Math.round(shareMicros / 1000)]);
   return Object.fromEntries(entries as [string, number][]);
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { expect, it, vi } from 'vitest';
-import type { Iteration } from '../../src/recorder/recorder.js';
-import type { Tally } from '../../src/recorder/span-time.js';
+import type { Iteration, SpanShare } from '../../src/model.js';
 
 /** Time goes by where a test says so, and the loop never turns. */
 const clock = vi.hoisted(() => ({ time: 1_000 }));
@@ -35,10 +34,10 @@ function recording(): { recorder: InstanceType<typeof SliceRecorder>; iterations
 }
 
 /** Nothing more runs. @returns the tallies that `span` had in its blocks. */
-function finish({ recorder, iterations }: ReturnType<typeof recording>, span: Span): Tally[] {
+function finish({ recorder, iterations }: ReturnType<typeof recording>, span: Span): readonly SpanShare[] {
   recorder.flush();
   recorder.stop();
-  return iterations.flatMap(({ tallies }) => tallies.filter((tally) => tally.span === span));
+  return iterations.flatMap(({ shares }) => shares.filter((tally) => tally.span === span));
 }
 
 function spend(millis: number): void {
@@ -154,8 +153,8 @@ it.each([
       resolve();
     });
   });
-  const shares = iterations.flatMap(({ tallies }) =>
-    tallies.map((tally) => [tally.span === span ? 'span' : 'nobody', Math.floor(tally.totalMicros / 10_000)]),
+  const shares = iterations.flatMap(({ shares }) =>
+    shares.map((tally) => [tally.span === span ? 'span' : 'nobody', Math.floor(tally.totalMicros / 10_000)]),
   );
   expect(Object.fromEntries(shares)).toEqual({ span: 2, nobody: 6 });
 });

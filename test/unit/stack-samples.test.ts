@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import type { SampledFrame } from '../../src/block/location.js';
-import { type Look, probesOf } from '../../src/watchdog/probes.js';
+import type { SampledFrame } from '../../src/model.js';
+import { type Look, samplesOf } from '../../src/watchdog/stack-samples.js';
 
 function frame(name: string): SampledFrame {
   const filePath = name.startsWith('node:') ? name : '/app/main.js';
@@ -20,7 +20,7 @@ const LATE = { isPrompt: false, at: 55 };
 
 /** `caller > function, milliseconds` of each probe. */
 function vouched(made: Look, before?: Look): string[] {
-  return probesOf(made, before).map(({ stack, from, until, accuracy }) => {
+  return samplesOf(made, before).map(({ stack, from, until, accuracy }) => {
     const names = stack.map(({ functionName }) => functionName).reverse();
     return `${names.join(' > ')}, ${Math.round(until - from)} ${accuracy}`;
   });
@@ -79,6 +79,6 @@ describe('a look that a native call had held up', () => {
   });
 
   it('is certain of what it was held up by', () => {
-    expect(probesOf(look('save > write', LATE), undefined).map(({ isCertain }) => isCertain)).toEqual([true, false]);
+    expect(samplesOf(look('save > write', LATE), undefined).map(({ isCertain }) => isCertain)).toEqual([true, false]);
   });
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Probe, SampledFrame } from '../block/location.js';
+import type { SampledFrame, StackSample } from '../model.js';
 import { fromUserCode, type RawStack } from './look.js';
 
 /** A look at the blocked thread, and what is known of when it was made. Times are `now()`. */
@@ -24,16 +24,16 @@ export interface Look extends RawStack {
  *
  * @param before the look before it, if there was one.
  */
-export function probesOf(look: Look, before: Look | undefined): Probe[] {
+export function samplesOf(look: Look, before: Look | undefined): StackSample[] {
   const { loopCount, callback, job, isCut, isPrompt, since, askedAt, at } = look;
   const known = before?.loopCount === loopCount && before.job === job ? before : undefined;
   const shared = known && sharedFrames(look.frames, known.frames);
   const frames = withoutNew(look, shared);
   const stack = fromUserCode(frames);
-  const probe = { loopCount, callback, isCut, isCertain: false } as const;
-  if (isPrompt) return [{ ...probe, stack, accuracy: 'during', from: since, until: at }];
+  const sample = { loopCount, callback, isCut, isCertain: false } as const;
+  if (isPrompt) return [{ ...sample, stack, accuracy: 'during', from: since, until: at }];
   const heldUp = {
-    ...probe,
+    ...sample,
     stack,
     accuracy: 'after',
     isCertain: true,
@@ -43,7 +43,7 @@ export function probesOf(look: Look, before: Look | undefined): Probe[] {
   const outside = fromUserCode(shared ?? frames.slice(frames.indexOf(stack[0] as SampledFrame) + 1));
   // Where there is no caller it is the callback itself.
   const earlier = outside.length > 0 || shared !== undefined ? outside : stack;
-  return [heldUp, { ...probe, stack: earlier, accuracy: 'after', from: since, until: heldUp.from }];
+  return [heldUp, { ...sample, stack: earlier, accuracy: 'after', from: since, until: heldUp.from }];
 }
 
 /**
