@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import process from 'node:process';
 import { isMainThread } from 'node:worker_threads';
-import { type DiagLogger, diag, type MeterProvider, metrics, type TracerProvider } from '@opentelemetry/api';
+import { type DiagLogger, diag, type MeterProvider, metrics, type Span, type TracerProvider } from '@opentelemetry/api';
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { isEnabled, resolveConfig, sdkIsDisabled } from './config.js';
 import { debugSink } from './debug-sink.js';
 import { DelayWindow } from './delay/delay-window.js';
+import { Following } from './following/following.js';
+import { Sampling } from './following/sampling.js';
 import { registered } from './hooks/manager-watch.js';
 import { type LoggerProvider, Sdk } from './hooks/sdk.js';
 import { EvidenceCollector } from './monitor/evidence.js';
 import { LoopWatch } from './monitor/watch.js';
+import { SliceRecorder } from './recorder/recorder.js';
+import { StartUp } from './recorder/start-up.js';
+import { TracedRecorder } from './recorder/traced-recorder.js';
 import { LoopMetrics } from './report/metrics.js';
 import { Reporter } from './report/reporter.js';
 import { observeRuntimeMetrics } from './report/runtime-metrics.js';
@@ -107,19 +112,29 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     if (sink) config.blockThresholdMillis = Math.min(config.blockThresholdMillis, sink.maxThresholdMillis);
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog =
-      config.watchdog && isMainThread && hasSharedMemory(log)
-        ? new Watchdog(config, log, (askedAt, isPrompt) => watch.look(askedAt, isPrompt), this._sdk)
-        : undefined;
+      config.watchdog && isMainThread && hasSharedMemory(log) ? new Watchdog(config, log, this._sdk) : undefined;
     const evidence = new EvidenceCollector(watchdog);
-    const reporter = new Reporter(config, this._telemetry(), log, evidence, this._delayWindow);
-    const watch = new LoopWatch(config, reporter, watchdog, log);
-    reporter.watch = watch;
-    reporter.witness = watchdog;
-    if (watchdog && sink) watchdog.onStackSample = (probe, at) => sink.onStackSample(probe, at);
+    const reporter = new Reporter(config, this._telemetry(), log, evidence, watchdog, this._delayWindow);
+    const { blockThresholdMillis, delayIntervalMillis } = config;
+    const settings = [blockThresholdMillis, delayIntervalMillis, reporter] as const;
+    const onNewSpanClass = (span: Span): void => watchdog?.learnSdk(span);
+    const recorder = (): SliceRecorder =>
+      sink ? new TracedRecorder(sink, ...settings, watchdog?.memory) : new SliceRecorder(...settings, watchdog?.memory);
+    const exact = config.attribution === 'exact' ? new Following(recorder(), onNewSpanClass) : undefined;
+    const sampled = new Sampling(...settings, () => watchdog?.noteStarting(false), onNewSpanClass);
+    const watch = new LoopWatch(
+      config,
+      exact,
+      sampled,
+      reporter,
+      watchdog,
+      log,
+      sink && ((...seen) => sink.onStackSample(...seen)),
+    );
     this._watch = watch;
     this._evidence = evidence;
     evidence.start();
-    watch.start();
+    watch.start(StartUp.now());
   }
 
   /** Takes every hook, wrap, timer and listener off again. */

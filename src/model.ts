@@ -7,6 +7,11 @@ import type { StackFrame } from './types.js';
 /** Below this an iteration is not told of: its time counts as a wait of 0. Milliseconds. */
 export const MIN_BUSY_MILLIS = 1;
 
+/** Where nothing but looks tells whose time it is, they come so often while the loop is late. Milliseconds. */
+export const SAMPLE_INTERVAL_MILLIS = 10;
+/** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
+export const LOOK_SHARE = 0.02;
+
 /** What a span's attributes say of the blocks that it was blamed for. Microseconds. */
 export interface BlameRecord {
   count: number;

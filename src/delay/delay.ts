@@ -93,12 +93,6 @@ export class DelaySampler {
   }
 }
 
-/** What the meter asks of the recorder, where there is one. */
-export interface RunningIteration {
-  /** How long the iteration that still runs has been busy, in milliseconds. */
-  runningMillis(): number;
-}
-
 /** Gets each stretch of time in which an event would have had to wait. */
 export interface DelayListener {
   addBusy(millis: number): void;
@@ -141,20 +135,20 @@ export class DelayMeter {
 
   /**
    * @param dueAfterMillis how long after the last beat this one was due.
-   * @param recorder calls {@link addBusy} for each iteration; without one they are estimated here.
+   * @param runningMillis how long the iteration that still runs has been busy, where {@link addBusy} is called for each
+   * that is over; undefined: they are estimated here.
    */
-  beat(lateMillis: number, dueAfterMillis: number, recorder: RunningIteration | undefined): void {
+  beat(lateMillis: number, dueAfterMillis: number, runningMillis: number | undefined): void {
     const time = now();
     const idle = idleTime();
     const idled = idle - this._idleTime;
     const elapsed = time - this._time;
     this._time = time;
     this._idleTime = idle;
-    if (recorder !== undefined) {
+    if (runningMillis !== undefined) {
       // The iteration that still runs is told when it is over, and its time belongs to it.
-      const running = recorder.runningMillis();
-      this._sampler.addElapsed(elapsed - running + this._runningMillis);
-      this._runningMillis = running;
+      this._sampler.addElapsed(elapsed - runningMillis + this._runningMillis);
+      this._runningMillis = runningMillis;
     } else {
       const turns = this._turns();
       if (this._started) {

@@ -2,68 +2,52 @@
 import process from 'node:process';
 import { context, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
-import { debugSink } from '../debug-sink.js';
-import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
-import { tapHandles } from '../hooks/handle-tap.js';
-import { installHooks } from '../hooks/hooks.js';
-import { registered, registeredContextManager, whenContextManagerAppears } from '../hooks/manager-watch.js';
-import { tapSpanEnd } from '../hooks/span-tap.js';
-import type { Iteration, SpanShare } from '../model.js';
-import { REST_INTERVAL_MILLIS, type RecorderListener, SliceRecorder } from '../recorder/recorder.js';
-import { StartUp } from '../recorder/start-up.js';
-import { TracedRecorder } from '../recorder/traced-recorder.js';
-import { hasIterationClock } from '../system/clock.js';
+import type { Attribution } from '../following/attribution.js';
+import { registered } from '../hooks/manager-watch.js';
+import type { StackSample } from '../model.js';
+import type { StartUp } from '../recorder/start-up.js';
 import type { Watchdog } from '../watchdog/watchdog.js';
-import { type Beat, startBeat } from './heartbeat.js';
-import { Sampler } from './sampler.js';
+import { startBeat } from './heartbeat.js';
 
-export interface LoopListener extends RecorderListener {
-  /** The loop turned in time, or late by so many milliseconds; due so many after the last beat. */
-  onBeat(lateMillis: number, dueAfterMillis: number): void;
-  /** The loop is no longer at rest. */
-  onWake(): void;
+/** What follows from the heartbeat. */
+export interface BeatListener {
+  /**
+   * The loop turned in time, or late by so many milliseconds; due so many after the last beat.
+   *
+   * @param runningMillis how long the iteration that the beat is part of has been busy; undefined where that is not known.
+   */
+  onBeat(lateMillis: number, dueAfterMillis: number, runningMillis: number | undefined): void;
   /** The process exits: what is still to be said must be said now. */
   onExit(): void;
 }
 
-/** Who finds out whose time the loop's was. */
-export interface Attribution {
-  /** Whether every slice is followed; else the looks of the watchdog have to tell. */
-  readonly isExact: boolean;
-  /** Whether `tally` reached the threshold inside the iteration that is still running. */
-  isBlocking(tally: SpanShare): boolean;
-  /** The iteration so far, for a span that ends inside its own block. */
-  snapshot(): Iteration;
-}
-
-/** Everything that watches the loop of this thread: put on by {@link start}, taken off without a trace by {@link stop}. */
+/** All that watches the loop of this thread, in step with its heartbeat: put on by {@link start}, taken off by {@link stop}. */
 export class LoopWatch {
-  private _recorder: SliceRecorder | undefined;
-  private _sampler: Sampler | undefined;
+  private _attribution: Attribution | undefined;
   private readonly _undo: (() => void)[] = [];
-  private _tappedManager: object | undefined;
-  private _untapManager: (() => void) | undefined;
+  private _isStopped = false;
   private _isAnnounced = false;
 
+  /**
+   * @param _exact undefined where that is not wanted.
+   * @param _sampled in its place, also where it cannot be had.
+   * @param _onSample told of each stack sample, inside the blocked code: must not throw.
+   */
   constructor(
     private readonly _config: ResolvedConfig,
-    private readonly _listener: LoopListener,
+    private readonly _exact: Attribution | undefined,
+    private readonly _sampled: Attribution,
+    private readonly _listener: BeatListener,
     private readonly _watchdog: Watchdog | undefined,
     private readonly _diag: DiagLogger,
+    private readonly _onSample: ((sample: StackSample, at: number) => void) | undefined,
   ) {}
 
-  get attribution(): Attribution | undefined {
-    return this._recorder ?? this._sampler;
-  }
-
-  /** Undefined where blocks are found by samples. */
-  get recorder(): SliceRecorder | undefined {
-    return this._recorder;
-  }
-
-  start(): void {
-    const startUp = StartUp.now();
-    if (!this._startRecorder(startUp)) this._startSampler(startUp !== undefined);
+  /** @param startUp given while the program still loads its modules, which is no block. */
+  start(startUp: StartUp | undefined): void {
+    const attribution = this._startAttribution(startUp);
+    this._attribution = attribution;
+    this._undo.push(() => attribution.stop());
     const onExit = (): void => {
       this.flush();
       this._watchdog?.stop(true);
@@ -72,138 +56,81 @@ export class LoopWatch {
     this._undo.push(() => process.removeListener('exit', onExit));
     // In the root context, or every beat would count as a callback of the span that happened to be active.
     context.with(ROOT_CONTEXT, () => {
+      const { delayIntervalMillis } = this._config;
       const onBeat = (lateMillis: number, dueAfterMillis: number): void => {
-        if (this._recorder) this._followManager(this._recorder);
-        this._sampler?.beat(lateMillis);
-        if (this._sampler?.isStarting === false) this._watchdog?.noteStarting(false);
+        attribution.beat(lateMillis);
         this._watchdog?.beat();
-        this._listener.onBeat(lateMillis, dueAfterMillis);
+        this._listener.onBeat(lateMillis, dueAfterMillis, attribution.runningMillis());
         // A hook of the application may have disabled us meanwhile.
-        if (this._recorder?.enabled) this._setPace(beat, this._recorder);
-        if (!this._isAnnounced) this._announce();
+        if (this._isStopped) return;
+        beat.setPace(attribution.paceMillis(delayIntervalMillis));
+        if (!this._isAnnounced) this._announce(attribution);
       };
-      const beat = startBeat(this._config.delayIntervalMillis, onBeat, (timer) => {
+      const beat = startBeat(delayIntervalMillis, onBeat, (timer) => {
         startUp?.expect(timer);
-        if (this._recorder) this._recorder.beatTimer = timer;
+        attribution.followBeat(timer);
       });
-      if (this._watchdog) this._watchdog.onAwake = () => context.with(ROOT_CONTEXT, beat.now);
       this._undo.push(() => beat.stop());
       this._watchdog?.noteStarting(startUp !== undefined);
-      this._watchdog?.start();
+      this._watchdog?.start(
+        {
+          onLook: (askedAt, isPrompt) => attribution.look(askedAt, isPrompt),
+          onAwake: () => context.with(ROOT_CONTEXT, beat.now),
+          onSample: this._onSample,
+        },
+        attribution.kind === 'sampled',
+      );
     });
   }
 
+  private _startAttribution(startUp: StartUp | undefined): Attribution {
+    if (this._exact !== undefined) {
+      try {
+        this._exact.start(startUp);
+        return this._exact;
+      } catch (error) {
+        this._diag.warn(`attribution falls back to 'sampled', ${(error as Error).message}`);
+      }
+    }
+    this._sampled.start(startUp);
+    if (this._watchdog === undefined) {
+      this._diag.warn("attribution 'sampled' needs the watchdog, which is off here: blocks are reported under no span");
+    }
+    return this._sampled;
+  }
+
   /** As soon as somebody listens: NodeSDK says who, before or after it has started us. */
-  private _announce(): void {
+  private _announce({ kind }: Attribution): void {
     if (registered()?.diag === undefined) return;
     this._isAnnounced = true;
     const { blockThresholdMillis, hangThresholdMillis } = this._config;
-    const attribution = this._recorder ? 'exact' : 'sampled';
     const hangs = hangThresholdMillis > 0 ? `to ${this._watchdog?.describeDestination()}` : 'off';
     const watchdog = this._watchdog ? `on, hang reports from ${hangThresholdMillis} ms ${hangs}` : 'off';
-    this._diag.info(`blocks from ${blockThresholdMillis} ms, attribution ${attribution}, watchdog ${watchdog}`);
-  }
-
-  /** A process with nothing to do is woken rarely; to wake it takes more of a core than anything that we do then. */
-  private _setPace(beat: Beat, recorder: SliceRecorder): void {
-    const { delayIntervalMillis } = this._config;
-    beat.setPace(recorder.beat() ? Math.max(delayIntervalMillis, REST_INTERVAL_MILLIS) : delayIntervalMillis);
-  }
-
-  /** @returns whether every callback is followed from now on. */
-  private _startRecorder(startUp: StartUp | undefined): boolean {
-    if (this._config.attribution === 'sampled') return false;
-    if (!hasIterationClock()) {
-      this._fallBack('this Node.js does not count its loop iterations: it takes 20.18, 22.8 or newer');
-      return false;
-    }
-    const { blockThresholdMillis, delayIntervalMillis } = this._config;
-    const sink = debugSink();
-    const settings = [blockThresholdMillis, delayIntervalMillis, this._listener, this._watchdog?.memory] as const;
-    const recorder = sink ? new TracedRecorder(sink, ...settings) : new SliceRecorder(...settings);
-    this._undo.push(tapSpanEnd(recorder, (span) => this._watchdog?.learnSdk(span)));
-    this._undo.push(whenContextManagerAppears(() => this._followManager(recorder)));
-    this._undo.push(() => this._untapManager?.());
-    this._followManager(recorder);
-    this._undo.push(tapAsyncResource(recorder));
-    this._undo.push(tapHandles(recorder));
-    recorder.onWake = () => {
-      this._watchdog?.beat();
-      this._listener.onWake();
-    };
-    recorder.start(startUp);
-    this._undo.push(() => recorder.stop());
-    try {
-      this._undo.push(installHooks(recorder));
-    } catch (error) {
-      this._takeOff();
-      this._fallBack(`hooks cannot be installed: ${error}`);
-      return false;
-    }
-    this._recorder = recorder;
-    return true;
-  }
-
-  private _startSampler(isStarting: boolean): void {
-    const { blockThresholdMillis, delayIntervalMillis } = this._config;
-    const sampler = new Sampler(blockThresholdMillis, delayIntervalMillis, this._listener, isStarting);
-    this._undo.push(tapSpanEnd(sampler, (span) => this._watchdog?.learnSdk(span)));
-    this._sampler = sampler;
-    if (this._watchdog) {
-      this._watchdog.isSampling = true;
-    } else {
-      this._diag.warn("attribution 'sampled' needs the watchdog, which is off here: blocks are reported under no span");
-    }
-  }
-
-  private _fallBack(reason: string): void {
-    this._diag.warn(`attribution falls back to 'sampled', ${reason}`);
-  }
-
-  /** A look of the watchdog, which was asked for at `askedAt`, interrupts whatever runs now. */
-  look(askedAt: number, isPrompt: boolean): void {
-    this._recorder?.witness(this._recorder.activeContext(), isPrompt);
-    this._sampler?.look(askedAt);
+    this._diag.info(`blocks from ${blockThresholdMillis} ms, attribution ${kind}, watchdog ${watchdog}`);
   }
 
   /** Runs `fn`, however long it takes, without a block, a look or a hang report. */
   allowBlocking<T>(fn: () => T): T {
-    const aside = this._recorder?.beginAllowed();
-    this._sampler?.flush();
+    const endAllowed = this._attribution?.allow();
     this._watchdog?.pause();
     try {
       return fn();
     } finally {
       this._watchdog?.resume();
-      if (aside) this._recorder?.endAllowed(aside);
-      this._sampler?.startOver();
+      endAllowed?.();
     }
   }
 
   /** Reports what is known by now, the iteration that still runs included. */
   flush(): void {
-    this._recorder?.flush();
-    this._sampler?.flush();
+    this._attribution?.flush();
     this._listener.onExit();
   }
 
   stop(): void {
+    this._isStopped = true;
     this._watchdog?.stop(false);
-    this._takeOff();
-  }
-
-  private _takeOff(): void {
     for (const undo of this._undo.reverse()) undo();
     this._undo.length = 0;
-  }
-
-  /** The application may register another context manager at any time. */
-  private _followManager(recorder: SliceRecorder): void {
-    const manager = registeredContextManager();
-    if (manager === undefined || manager === this._tappedManager) return;
-    this._untapManager?.();
-    this._tappedManager = manager;
-    this._untapManager = tapContextManager(manager, recorder);
-    recorder.resync();
   }
 }

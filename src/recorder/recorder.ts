@@ -43,8 +43,12 @@ export interface RecorderListener extends BacklogListener {
   /**
    * `span` is about to end, and can be written to for the last time. Called only where it ran for at least
    * {@link MIN_TOTAL_MICROS}, or in a block or behind one.
+   *
+   * @param blockSoFar the iteration that still runs, where the span has reached the threshold in it.
    */
-  onSpanEnding(tally: Tally, span: Span): void;
+  onSpanEnding(share: SpanShare, span: Span, blockSoFar: Iteration | undefined): void;
+  /** Something happens on a loop that was at rest. */
+  onWake(): void;
 }
 
 /** Own time below this is not worth an attribute on every span. */
@@ -89,7 +93,6 @@ const LONG_SLICE_MILLIS = 1;
  * nothing is caught, and a clock is read only where it can change what is reported.
  */
 export class SliceRecorder {
-  readonly isExact = true;
   /** Whether it takes {@link leaveCallback} at any price. */
   readonly needsReturns: boolean = false;
   /** Own time of everything that ran under no span, and of native code between callbacks. */
@@ -170,9 +173,6 @@ export class SliceRecorder {
   overrideOf: (resource: object, context: Context) => Override | undefined = noOverride;
   /** Called with each span that gets a tally; set by the span tap. */
   onNewSpan: (span: Span) => void = ignoreSpan;
-
-  /** Called when something happens on a loop that was at rest, mostly inside a hook: must not throw. */
-  onWake: () => void = () => {};
 
   /** Whose time a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
   private _doubtedTally: Tally | undefined;
@@ -392,7 +392,7 @@ export class SliceRecorder {
       isBlock || (this._backlog.micros + this._busyMicros >= this._thresholdMicros && this._backlog.concerns(tally));
     if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
     if (behind || tally.totalMicros >= MIN_TOTAL_MICROS || tally.stall !== undefined) {
-      this._listener.onSpanEnding(tally, span);
+      this._listener.onSpanEnding(tally, span, this._isBlocking(tally) ? this.snapshot() : undefined);
     }
   }
 
@@ -430,7 +430,7 @@ export class SliceRecorder {
   }
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
-  isBlocking(tally: SpanShare): boolean {
+  private _isBlocking(tally: Tally): boolean {
     return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros && this._allowing === 0;
   }
 
@@ -533,11 +533,11 @@ export class SliceRecorder {
       if (isBeat) return;
     }
     this._quietBeats = 0;
-    // In this order: the worker looks at the beat as soon as the rest is over, and a hook may fire in `onWake`.
+    // In this order: the worker looks at the beat as soon as the rest is over, and a hook may fire in what follows.
     if (this._memory !== undefined) this._memory.fields[Field.BeatAt] = time;
     Atomics.store(this._slots, Slot.Resting, Rest.Over);
     Atomics.notify(this._slots, Slot.Resting);
-    this.onWake();
+    this._listener.onWake();
   }
 
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */

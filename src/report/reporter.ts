@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { channel } from 'node:diagnostics_channel';
-import type { DiagLogger, Tracer } from '@opentelemetry/api';
+import type { DiagLogger, Span, Tracer } from '@opentelemetry/api';
 import { blame, renamed } from '../block/blame.js';
 import { causeOf } from '../block/cause.js';
 import { extentOf } from '../block/extent.js';
@@ -10,8 +10,8 @@ import type { ResolvedConfig } from '../config.js';
 import { type DelayListener, DelayMeter } from '../delay/delay.js';
 import type { Iteration, SpanShare, StackSample } from '../model.js';
 import type { EvidenceCollector, LateEvidence } from '../monitor/evidence.js';
-import type { LoopListener, LoopWatch } from '../monitor/watch.js';
-import { MIN_TOTAL_MICROS } from '../recorder/recorder.js';
+import type { BeatListener } from '../monitor/watch.js';
+import { MIN_TOTAL_MICROS, type RecorderListener } from '../recorder/recorder.js';
 
 import { ATTR_BLOCKED, CHANNEL_BLOCK } from '../semconv.js';
 import { now, wallClockOffset } from '../system/clock.js';
@@ -35,6 +35,8 @@ export interface Telemetry {
 
 /** Who saw where in the code the loop was blocked. */
 export interface Witness {
+  /** The loop turns again. */
+  beat(): void;
   takeSamples(loopCount: number): readonly StackSample[];
   /** Whether more can be known of a stack: its sources, or the module that it loads. */
   canResolve(frames: readonly StackFrame[]): boolean;
@@ -74,9 +76,7 @@ const afterPoll = setImmediate;
 const blockChannel = channel(CHANNEL_BLOCK);
 
 /** A block in, telemetry out. Never throws: it is called inside async hooks, where that would end the process. */
-export class Reporter implements LoopListener {
-  watch: Pick<LoopWatch, 'attribution' | 'recorder'> | undefined;
-  witness: Witness | undefined;
+export class Reporter implements RecorderListener, BeatListener {
   private readonly _limit: RateLimit;
   private readonly _complained = new Set<string>();
   private _pending: PendingBlock[] = [];
@@ -100,6 +100,7 @@ export class Reporter implements LoopListener {
     private readonly _telemetry: Telemetry,
     private readonly _diag: DiagLogger,
     private readonly _evidence: EvidenceCollector,
+    private readonly _witness: Witness | undefined,
     delayListener?: DelayListener,
   ) {
     const record = (waitMillis: number): void => this._telemetry.metrics.recordDelay(waitMillis);
@@ -124,7 +125,7 @@ export class Reporter implements LoopListener {
   }
 
   onStartUp(loopCount: number): void {
-    this._guard('report the start-up', () => this._startUp.addSamples(this.witness?.takeSamples(loopCount) ?? []));
+    this._guard('report the start-up', () => this._startUp.addSamples(this._witness?.takeSamples(loopCount) ?? []));
   }
 
   onStarted(micros: number): void {
@@ -152,19 +153,18 @@ export class Reporter implements LoopListener {
     this._stalls.onCaughtUp();
   }
 
-  onSpanEnding(tally: SpanShare, span: NonNullable<SpanShare['span']>): void {
+  onSpanEnding(tally: SpanShare, span: Span, blockSoFar: Iteration | undefined): void {
     this._guard('write on a span', () => {
-      const attribution = this.watch?.attribution;
-      if (attribution?.isBlocking(tally) && !this._isIgnored(this._toBlock(attribution.snapshot()))) markBlamed(tally);
-      if (attribution?.isExact && tally.totalMicros >= MIN_TOTAL_MICROS) writeTime(tally, span);
+      if (blockSoFar && !this._isIgnored(this._toBlock(blockSoFar))) markBlamed(tally);
+      if (tally.totalMicros >= MIN_TOTAL_MICROS) writeTime(tally, span);
       this._stalls.mark(tally);
     });
     // A program that ends its last span often shuts the SDK down next, ahead of any beat.
     this._deliver(() => true);
   }
 
-  onBeat(lateMillis: number, dueAfterMillis: number): void {
-    this._guard('record the delay', () => this._delay.beat(lateMillis, dueAfterMillis, this.watch?.recorder));
+  onBeat(lateMillis: number, dueAfterMillis: number, runningMillis: number | undefined): void {
+    this._guard('record the delay', () => this._delay.beat(lateMillis, dueAfterMillis, runningMillis));
     this._markStalled();
     this._deliverStartUp();
     this._deliver(({ evidence, notedAt }) => evidence.isComplete() || now() - notedAt > MAX_EVIDENCE_MILLIS);
@@ -172,7 +172,10 @@ export class Reporter implements LoopListener {
   }
 
   onWake(): void {
-    this._guard('find the cause of blocks', () => this._evidence.beat());
+    this._guard('find the cause of blocks', () => {
+      this._witness?.beat();
+      this._evidence.beat();
+    });
   }
 
   onExit(): void {
@@ -189,11 +192,11 @@ export class Reporter implements LoopListener {
 
   /** The iteration is a block so far. */
   private _tell(iteration: Iteration, running: RunningBlock): void {
-    const { startMicros, startTurn, endedAt, loopCount, callbacks } = iteration;
-    const samples = this.witness?.takeSamples(loopCount) ?? [];
+    const { endedAt, loopCount, callbacks } = iteration;
+    const samples = this._witness?.takeSamples(loopCount) ?? [];
     const open = running.tell(this._toBlock(iteration), (part, behindMillis) => {
       const block = { ...part, ...findInCode(samples, timesOf(part)) };
-      return this._isIgnored(block) ? undefined : this._open(block, startMicros + behindMillis * 1000, startTurn);
+      return this._isIgnored(block) ? undefined : this._open(block, iteration, behindMillis);
     });
     if (open === undefined) return;
     const before = this._seen.get(open);
@@ -205,18 +208,18 @@ export class Reporter implements LoopListener {
     this._seen.set(open, { evidence, samples: seen, callbacksBefore });
   }
 
-  private _open(block: Block, startMicros: number, turn: number): OpenBlock {
-    const open = new OpenBlock(block, startMicros, turn, this._telemetry, this._limit);
-    if (this.watch?.attribution?.isExact) this._stalls.addBlock(open);
+  private _open(block: Block, { startMicros, startTurn, isExact }: Iteration, behindMillis: number): OpenBlock {
+    const open = new OpenBlock(block, startMicros + behindMillis * 1000, startTurn, this._telemetry, this._limit);
+    if (isExact) this._stalls.addBlock(open);
     return open;
   }
 
   /** The iteration is over that `open` was a block of, mostly all of it. */
-  private _close(open: OpenBlock, { shares }: Iteration): void {
+  private _close(open: OpenBlock, { shares, isExact }: Iteration): void {
     const { block } = open;
     // At once: the span may end before the next beat.
     // A shared block found by samples is no evidence against anybody.
-    const blamed = block.shared && !this.watch?.attribution?.isExact ? [] : block.blamed;
+    const blamed = block.shared && !isExact ? [] : block.blamed;
     for (const [i, { span }] of blamed.entries()) {
       const tally = span && shares.find((tally) => tally.span === span);
       if (tally === undefined) continue;
@@ -269,7 +272,7 @@ export class Reporter implements LoopListener {
 
   /** Calls `emit` with `frames` in their sources, or as they are where nobody finds those in time. */
   private _whenMapped(frames: readonly StackFrame[], emit: (frames: readonly StackFrame[]) => void): void {
-    const { witness } = this;
+    const witness = this._witness;
     if (frames.length === 0 || !witness?.canResolve(frames)) {
       emit(frames);
       return;

@@ -4,11 +4,6 @@ import type { StackFrame, StackPaths } from '../types.js';
 /** Of a hang report: its span and its log event. */
 export type Signal = 'traces' | 'logs';
 
-/** Where nothing but looks tells whose time it is, they come so often while the loop is late. Milliseconds. */
-export const SAMPLE_INTERVAL_MILLIS = 10;
-/** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
-export const LOOK_SHARE = 0.02;
-
 /** What the worker is started with. JSON, but for the shared memory. */
 export interface WorkerData {
   readonly memory: SharedArrayBuffer;

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
 import { resourceOf, type Sdk, type SdkResource } from '../hooks/sdk.js';
-import type { StackSample } from '../model.js';
+import { SAMPLE_INTERVAL_MILLIS, type StackSample } from '../model.js';
 import { spanOf } from '../recorder/span-of.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
@@ -17,7 +17,6 @@ import {
   type FromWorker,
   LOOK_KEY,
   type PlainResource,
-  SAMPLE_INTERVAL_MILLIS,
   type Sight,
   type Signal,
   type ToWorker,
@@ -59,18 +58,31 @@ const stopTimer = clearTimeout;
 const LOOK = Symbol.for(LOOK_KEY);
 const globals = globalThis as unknown as Record<symbol, unknown>;
 
+/** Whom the watchdog tells. */
+export interface WatchdogListener {
+  /**
+   * A look interrupts whatever runs. Called inside the blocked code: must not throw.
+   *
+   * @param askedAt since when it had been due: nothing but one native call can have run since, or it had come sooner.
+   * @param isPrompt whether it came when it was asked for. Else native code held it up.
+   */
+  onLook(askedAt: number, isPrompt: boolean): void;
+  /** What a look saw and is kept. Called like {@link onLook}. */
+  readonly onSample: ((sample: StackSample, at: number) => void) | undefined;
+  /** The worker asks for a beat, because the loop is no longer at rest. */
+  onAwake(): void;
+}
+
 /**
  * The main thread's side of the watchdog: tells the worker that the loop turns, answers its looks, and keeps what they
  * saw until the block is over.
  */
 export class Watchdog {
   readonly memory = new SharedMemory();
-  /** Gets each sight that is kept, inside the blocked code like the look itself: must not throw. */
-  onStackSample: ((sample: StackSample, at: number) => void) | undefined;
-  /** The worker asks for a beat, because the loop is no longer at rest. */
-  onAwake: () => void = () => {};
-  /** Nothing else tells whose time it is: look early and often. To be said ahead of {@link start}. */
-  isSampling = false;
+  /** Undefined until {@link start}. */
+  private _listener: WatchdogListener | undefined;
+  /** Nothing else tells whose time it is: look early and often. */
+  private _isSampling = false;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
   /** Of its own: what a look interrupts may be reading it as well. */
   private readonly _mainThreadTime = mainThreadTimeReader();
@@ -100,11 +112,9 @@ export class Watchdog {
   private _lastMapId = 0;
   private readonly _mapWaiters = new Map<number, (frames: readonly StackFrame[]) => void>();
 
-  /** @param _onLook called by each look, inside the blocked code: must not throw. */
   constructor(
     private readonly _config: ResolvedConfig,
     private readonly _diag: DiagLogger,
-    private readonly _onLook: (askedAt: number, isPrompt: boolean) => void,
     private readonly _sdk: Sdk,
   ) {
     this._destination = new Destination(_config.hangReportUrl, process.env, _sdk);
@@ -113,8 +123,12 @@ export class Watchdog {
   /**
    * Starts the worker: at once, because the first turn of the loop may be the longest of all, and is over before the first
    * beat. The thread comes up beside this one, which spends 2 ms on it.
+   *
+   * @param isSampling whether nothing but its looks tells whose time it is.
    */
-  start(): void {
+  start(listener: WatchdogListener, isSampling: boolean): void {
+    this._listener = listener;
+    this._isSampling = isSampling;
     this._beat();
     try {
       this._start();
@@ -279,8 +293,8 @@ export class Watchdog {
       memory: this.memory.buffer,
       clockOffset: now() - processClock(),
       firstLookMillis:
-        delayIntervalMillis + (this.isSampling ? SAMPLE_INTERVAL_MILLIS : Math.max(blockThresholdMillis / 2, 5)),
-      lookIntervalMillis: this.isSampling ? SAMPLE_INTERVAL_MILLIS : 20,
+        delayIntervalMillis + (this._isSampling ? SAMPLE_INTERVAL_MILLIS : Math.max(blockThresholdMillis / 2, 5)),
+      lookIntervalMillis: this._isSampling ? SAMPLE_INTERVAL_MILLIS : 20,
       mayLook,
       hangThresholdMillis,
       hangAction,
@@ -336,7 +350,7 @@ export class Watchdog {
 
   private _restart(mayLook: boolean): void {
     // Whoever was to ask for it at the end of a rest is gone.
-    this.onAwake();
+    this._listener?.onAwake();
     try {
       this._spawn(mayLook);
     } catch {
@@ -348,7 +362,7 @@ export class Watchdog {
     if (message.type === 'blind') {
       this._warn(`no stacks: ${message.reason}`);
     } else if (message.type === 'awake') {
-      this.onAwake();
+      this._listener?.onAwake();
     } else if (message.type === 'mappable') {
       for (const file of message.files) this._mappable.add(file);
     } else {
@@ -404,7 +418,7 @@ export class Watchdog {
     const callback = slots[Slot.Callbacks] as number;
     const jobs = (job - (slots[Slot.JobsAsked] as number)) | 0;
     const isPrompt = this._isPrompt(at - askedAt) || jobs >= MANY_JOBS;
-    this._onLook(askedAt, isPrompt);
+    this._listener?.onLook(askedAt, isPrompt);
     // After a native call and in another callback or promise job than it was made in: nothing here was there.
     const seen = isPrompt || jobs === 0 ? readStack(OWN_FRAMES + 1, this._knownFrames) : NO_STACK;
     const before = this._lastLook;
@@ -417,7 +431,7 @@ export class Watchdog {
       this._lastLook = look;
       if (this._samples.length < MAX_SAMPLES) {
         this._samples.push(...samples);
-        this.onStackSample?.(samples[0] as StackSample, at);
+        this._listener?.onSample?.(samples[0] as StackSample, at);
       }
     }
     const seenFrames = stack.slice(0, MAX_SIGHT_FRAMES);

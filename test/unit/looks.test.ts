@@ -2,8 +2,8 @@
 // What a look of the watchdog may say of the time around it, on a clock of the test's.
 import { type Context, context, createContextKey, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { Sampler } from '../../src/following/sampler.js';
 import type { Iteration } from '../../src/model.js';
-import { Sampler } from '../../src/monitor/sampler.js';
 import { SliceRecorder } from '../../src/recorder/recorder.js';
 
 const clock = vi.hoisted(() => ({ time: 0, idle: 0, count: 1 }));
@@ -43,6 +43,7 @@ const listener = {
     ended.push([nameOf(span), shareMicros / 1000]),
   onRanBehind() {},
   onCaughtUp() {},
+  onWake() {},
 };
 
 function named(name: string): { span: Span; ctx: Context } {

@@ -22,6 +22,7 @@ const listener = {
   onSpanEnding() {},
   onRanBehind() {},
   onCaughtUp() {},
+  onWake() {},
 };
 
 /** A recorder, and the blocks that it has found. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { LOOK_SHARE } from '../../model.js';
 import { Field, type PublishedSpan, Rest, type SharedMemory, Slot } from '../../system/shared-memory.js';
-import { type FromWorker, LOOK_SHARE, type Sight, type WorkerData } from '../messages.js';
+import type { FromWorker, Sight, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import type { Inspector } from './inspector.js';
 import { newFilesWithMap } from './source-maps.js';

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { context, type Span } from '@opentelemetry/api';
-import type { Iteration, SpanShare } from '../model.js';
+
+import { type Iteration, LOOK_SHARE, SAMPLE_INTERVAL_MILLIS } from '../model.js';
 import type { RecorderListener } from '../recorder/recorder.js';
 import { spanOf } from '../recorder/span-of.js';
 import { Tally, TallyStamp } from '../recorder/span-time.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
-import { LOOK_SHARE, SAMPLE_INTERVAL_MILLIS } from '../watchdog/messages.js';
 
 /** The first beat that is no later than this ends the start of the program. Milliseconds. */
 const STARTED_MILLIS = 5;
@@ -17,7 +17,6 @@ const STARTED_MILLIS = 5;
  * rest, where nobody has looked, nobody is accused.
  */
 export class Sampler {
-  readonly isExact = false;
   private readonly _nobody = new Tally(undefined);
   /** Who was seen since the last beat. */
   private _tallies: Tally[] = [];
@@ -154,17 +153,17 @@ export class Sampler {
     if (tally === undefined || tally.iteration !== this._period) return;
     const isRunning = spanOf(context.active()) === span;
     if (tally === this._lastTally) this._chargeUntil(now(), isRunning ? tally : undefined);
-    if (!this.isBlocking(tally)) return;
+    if (!this._isBlocking(tally)) return;
     this._fitTo(now() - this._beatAt - (idleTime() - this._idleTime));
-    if (this.isBlocking(tally)) this._listener.onSpanEnding(tally, span);
+    if (this._isBlocking(tally)) this._listener.onSpanEnding(tally, span, this._snapshot());
   }
 
-  isBlocking(tally: SpanShare): boolean {
+  private _isBlocking(tally: Tally): boolean {
     return tally.iteration === this._period && tally.shareMicros >= this._thresholdMicros;
   }
 
   /** The block so far, for a span that ends inside it. */
-  snapshot(): Iteration {
+  private _snapshot(): Iteration {
     const busyMicros = this._tallies.reduce((sum, tally) => sum + tally.shareMicros, 0);
     return {
       loopCount: this._lookCount,
