@@ -163,8 +163,8 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    */
   watchdog?: boolean;
   /**
-   * A block that has gone on for so long is a hang, and the watchdog reports it while it lasts. Milliseconds, 0 (off) or
-   * 100 to 3,600,000. Environment: `OTEL_EVENT_LOOP_HANG_THRESHOLD_MILLIS`.
+   * A block that has gone on for so long is a hang, and the watchdog reports it while it lasts. Milliseconds, 0 to
+   * 3,600,000; 0 = off. Environment: `OTEL_EVENT_LOOP_HANG_THRESHOLD_MILLIS`.
    * @default 2000
    */
   hangThresholdMillis?: number;

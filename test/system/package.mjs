@@ -17,6 +17,7 @@ import {
 } from '../support/apps.mjs';
 
 const REQUIRED_FILES = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+const FOLDERS = ['dist/', 'docs/', 'examples/'];
 const TSC = join(REPOSITORY, 'node_modules/typescript/bin/tsc');
 
 /** As a user would write it; the same in every module format and line. */
@@ -111,7 +112,9 @@ let failed = 0;
 
 const { tarball, files } = pack(temporary);
 check('the tarball holds what it should and nothing else', () => {
-  const surplus = files.filter((file) => !file.startsWith('dist/') && !REQUIRED_FILES.includes(file));
+  const surplus = files.filter(
+    (file) => !FOLDERS.some((folder) => file.startsWith(folder)) && !REQUIRED_FILES.includes(file),
+  );
   const missing = REQUIRED_FILES.filter((file) => !files.includes(file));
   if (surplus.length + missing.length > 0) throw new Error(`surplus: ${surplus}; missing: ${missing}`);
 });
