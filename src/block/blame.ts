@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Span, type SpanContext, trace } from '@opentelemetry/api';
+import { type SpanContext, trace } from '@opentelemetry/api';
 import type { Iteration, SpanShare } from '../model.js';
+import { nameOf, parentOf } from '../otel/span-facts.js';
 import type { Block, BlockShare } from '../types.js';
-import { parentOf } from './span-facts.js';
 
-const NO_SPAN = '(no span)';
-const NOT_RECORDING = '(not recording)';
 /** How far up a span's ancestors are looked for. */
 const MAX_ANCESTORS = 32;
 
@@ -52,13 +50,6 @@ export function judge(shares: readonly BlockShare[], thresholdMillis: number): P
 
 function toShare({ span, shareMicros }: SpanShare): BlockShare {
   return { span, name: nameOf(span), durationMillis: shareMicros / 1000 };
-}
-
-/** `(no span)` and `(not recording)` are no names of spans. */
-export function nameOf(span: Span | undefined): string {
-  if (span === undefined) return NO_SPAN;
-  const name = (span as { name?: unknown }).name;
-  return typeof name === 'string' ? name : NOT_RECORDING;
 }
 
 interface Family {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { endOf, startOf } from '../otel/span-facts.js';
 import type { Block } from '../types.js';
-import { endOf, startOf } from './span-facts.js';
 
 /** Longer after its end nobody expects a trace to grow. Milliseconds. */
 const OVER_MILLIS = 60_000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
-import { parentOf } from './span-facts.js';
+import { parentOf } from '../otel/span-facts.js';
 
 /** So many spans are remembered: more would cost more than they can tell. */
 const MAX_SPANS = 1_000;

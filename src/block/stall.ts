@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Span, SpanKind } from '@opentelemetry/api';
+import { startOf } from '../otel/span-facts.js';
 import type { Block } from '../types.js';
 import type { Kinship } from './kinship.js';
-import { startOf } from './span-facts.js';
 
 /** The SDK starts its spans on whole milliseconds, rounded down. */
 const START_ROUNDING_MILLIS = 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { styleText } from 'node:util';
-import { describeFrame, isForeign } from '../report/code.js';
-import { describeWhose } from '../report/sentence.js';
 import type { Block, CodeLocation, StackFrame } from '../types.js';
+import { describeFrame, isForeign } from '../words/code.js';
+import { describeWhose } from '../words/sentence.js';
 
 const CAUSES = {
   cpu: 'cpu',

@@ -3,8 +3,9 @@ import type { Span } from '@opentelemetry/api';
 import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
 import { tapHandles } from '../hooks/handle-tap.js';
 import { installHooks } from '../hooks/hooks.js';
-import { registeredContextManager, whenContextManagerAppears } from '../hooks/manager-watch.js';
+import { whenContextManagerAppears } from '../hooks/manager-watch.js';
 import { tapSpanEnd } from '../hooks/span-tap.js';
+import { registered } from '../otel/registered.js';
 import { REST_INTERVAL_MILLIS, type SliceRecorder } from '../recorder/recorder.js';
 import type { StartUp } from '../recorder/start-up.js';
 import { hasIterationClock } from '../system/clock.js';
@@ -86,7 +87,7 @@ export class Following implements Attribution {
 
   /** The application may register another context manager at any time. */
   private _followManager(): void {
-    const manager = registeredContextManager();
+    const manager = registered()?.context;
     if (manager === undefined || manager === this._tappedManager) return;
     this._leaveManager();
     this._tappedManager = manager;

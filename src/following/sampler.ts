@@ -2,8 +2,8 @@
 import { context, type Span } from '@opentelemetry/api';
 
 import { type Iteration, LOOK_SHARE, SAMPLE_INTERVAL_MILLIS } from '../model.js';
+import { spanOf } from '../otel/span-of.js';
 import type { RecorderListener } from '../recorder/recorder.js';
-import { spanOf } from '../recorder/span-of.js';
 import { Tally, TallyStamp } from '../recorder/span-time.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 

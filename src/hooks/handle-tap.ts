@@ -5,8 +5,8 @@ import { Socket as DatagramSocket } from 'node:dgram';
 import { Socket } from 'node:net';
 import { MessagePort } from 'node:worker_threads';
 import type { Context } from '@opentelemetry/api';
+import { spanOf } from '../otel/span-of.js';
 import type { Override, SliceRecorder } from '../recorder/recorder.js';
-import { spanOf } from '../recorder/span-of.js';
 import { Tally } from '../recorder/span-time.js';
 import { patchMethod } from '../system/patch.js';
 

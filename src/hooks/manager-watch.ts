@@ -1,26 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ContextManager } from '@opentelemetry/api';
-
-interface ApiGlobal {
-  context?: ContextManager;
-  trace?: unknown;
-  logs?: unknown;
-  diag?: unknown;
-}
-
-/** Where every copy of `@opentelemetry/api` 1.x, of whatever version, keeps what was registered with it. */
-const API_KEY = Symbol.for('opentelemetry.js.api.1');
-const holder = globalThis as unknown as Record<symbol, ApiGlobal | undefined>;
-
-/** What is registered now; undefined where nothing ever was. */
-export function registered(): ApiGlobal | undefined {
-  return holder[API_KEY];
-}
-
-/** The context manager that is registered now, through any copy of the API package. */
-export function registeredContextManager(): ContextManager | undefined {
-  return holder[API_KEY]?.context;
-}
+import { API_KEY, type ApiGlobal, holder } from '../otel/registered.js';
 
 /**
  * Calls `onManager` in the moment in which a context manager is registered: NodeSDK does so only after it has enabled

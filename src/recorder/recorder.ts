@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Context, Span } from '@opentelemetry/api';
 import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
+import { spanOf } from '../otel/span-of.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { Backlog, type BacklogListener } from './backlog.js';
-import { spanOf } from './span-of.js';
 import { Tally, TallyStamp } from './span-time.js';
 import type { StartUp } from './start-up.js';
 

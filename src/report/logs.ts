@@ -2,7 +2,7 @@
 import { type Attributes, type Context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import * as semconv from '../semconv.js';
 import type { Block } from '../types.js';
-import { describeBlock } from './sentence.js';
+import { describeBlock } from '../words/sentence.js';
 
 /** `SeverityNumber.WARN` of the logs data model; its enum lives in different packages in the 2.x and 3.x lines. */
 const SEVERITY_WARN = 13;

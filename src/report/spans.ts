@@ -10,10 +10,11 @@ import {
 } from '@opentelemetry/api';
 import { extentOf, isLongOver } from '../block/extent.js';
 import type { SpanShare, StallRecord } from '../model.js';
+import { isWritable } from '../otel/span-facts.js';
 import * as semconv from '../semconv.js';
 import { toSeconds } from '../system/seconds.js';
 import type { Block } from '../types.js';
-import { codeAttributes, functionAttributes } from './code.js';
+import { codeAttributes, functionAttributes } from '../words/code.js';
 
 const MAX_LISTED_SPANS = 10;
 
@@ -93,9 +94,4 @@ export function startBlockSpan(tracer: Tracer, block: Block): Span {
     // Not the context in which the span ran: that one may carry "suppress tracing" or a sampler's hints.
     first?.span && !isOrphan ? trace.setSpan(ROOT_CONTEXT, first.span) : ROOT_CONTEXT,
   );
-}
-
-/** Spans of other SDKs need not have what the API asks for, and writing to an ended one costs a warning with a stack. */
-export function isWritable(span: Span): boolean {
-  return typeof span.isRecording === 'function' && span.isRecording() && typeof span.setAttribute === 'function';
 }

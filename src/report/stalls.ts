@@ -2,8 +2,9 @@
 import { Kinship } from '../block/kinship.js';
 import { waitFor } from '../block/stall.js';
 import type { SpanShare } from '../model.js';
+import { isWritable } from '../otel/span-facts.js';
 import type { OpenBlock } from './open-block.js';
-import { isWritable, markStalled } from './spans.js';
+import { markStalled } from './spans.js';
 
 /** So many blocks one after the other are remembered: whoever waited for more of them is linked to the last. */
 const MAX_BLOCKS = 16;

@@ -4,10 +4,11 @@ import { type Attributes, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/a
 import { locate } from '../block/location.js';
 import type { StackSample } from '../model.js';
 import * as semconv from '../semconv.js';
-import type { CodeLocation, StackPaths, StartUpTime } from '../types.js';
-import { codeAttributes, describeWhere } from './code.js';
+import type { StackPaths, StartUpTime } from '../types.js';
+import { codeAttributes } from '../words/code.js';
+import { outwardLocation } from '../words/paths.js';
+import { describeStartUp } from '../words/sentence.js';
 import type { EventLogger } from './logs.js';
-import { outwardLocation } from './paths.js';
 
 /** `SeverityNumber.INFO` of the logs data model. */
 const SEVERITY_INFO = 9;
@@ -60,15 +61,4 @@ export function emitStartUp(
     attributes,
     context: ROOT_CONTEXT,
   });
-}
-
-/** `start-up took 4.0 s, most of it in buildIndex (app.cjs:3:1); not counted` */
-export function describeStartUp({ durationMillis, location }: StartUpTime): string {
-  return `start-up took ${(durationMillis / 1000).toFixed(1)} s${whereText(location)}; not counted`;
-}
-
-function whereText(location: CodeLocation | undefined): string {
-  if (location === undefined) return '';
-  const part = location.share < 0.5 ? `${Math.round(location.share * 100)} %` : 'most';
-  return `, ${part} of it ${describeWhere(location.frame)}`;
 }

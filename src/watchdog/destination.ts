@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { sdkIsDisabled } from '../config.js';
-import type { Sdk } from '../hooks/sdk.js';
+import type { Sdk } from '../otel/sdk.js';
 import type { Signal } from './messages.js';
 
 /** Where hang reports go beside stderr: wherever the application itself sends the signal over OTLP, if it does. */

@@ -56,7 +56,7 @@ const MUTANTS = [
   },
   {
     name: 'a span written to after its end',
-    file: 'src/report/spans.ts',
+    file: 'src/otel/span-facts.ts',
     from: 'span.isRecording() && ',
     to: '',
     scenarios: [{ file: 'block-span.test.ts', title: 'a blamed span that had ended' }],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
-import type { Sdk } from '../../src/hooks/sdk.js';
+import type { Sdk } from '../../src/otel/sdk.js';
 import { Destination } from '../../src/watchdog/destination.js';
 
 const WHOLE = { tracerProvider: {}, loggerProvider: {} } as unknown as Sdk;

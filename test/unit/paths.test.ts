@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { codeAttributes, describeFrame, functionAttributes } from '../../src/report/code.js';
-import { outwardBlock, outwardFrame, outwardLocation } from '../../src/report/paths.js';
 import type { Block, CodeLocation, StackFrame } from '../../src/types.js';
+import { codeAttributes, describeFrame, functionAttributes } from '../../src/words/code.js';
+import { outwardBlock, outwardFrame, outwardLocation } from '../../src/words/paths.js';
 
 const HERE = process.cwd();
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
 import { markLoading, outOfPlumbing } from '../../src/block/plumbing.js';
-import { describeFrame } from '../../src/report/code.js';
 import type { StackFrame } from '../../src/types.js';
+import { describeFrame } from '../../src/words/code.js';
 
 /** As V8 prints it. */
 function frame(text: string): StackFrame {

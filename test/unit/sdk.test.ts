@@ -5,7 +5,7 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { LoggerProvider as SdkLoggerProvider } from '@opentelemetry/sdk-logs';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
 import { afterEach, describe, expect, it } from 'vitest';
-import { resourceOf, Sdk } from '../../src/hooks/sdk.js';
+import { resourceOf, Sdk } from '../../src/otel/sdk.js';
 
 const api = (): Record<string, unknown> =>
   (globalThis as unknown as Record<symbol, Record<string, unknown>>)[Symbol.for('opentelemetry.js.api.1')] ?? {};

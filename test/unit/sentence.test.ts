@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import { describeBlock, describeHang, describeWhose } from '../../src/report/sentence.js';
 import type { Block, BlockShare, CodeLocation, FunctionTime, StackFrame } from '../../src/types.js';
+import { describeBlock, describeHang, describeWhose } from '../../src/words/sentence.js';
 
 const SERVER = 1;
 

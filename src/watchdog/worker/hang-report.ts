@@ -2,14 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
 import { outOfPlumbing } from '../../block/plumbing.js';
-import { codeAttributes } from '../../report/code.js';
-import { outwardLocation } from '../../report/paths.js';
-import { describeHang } from '../../report/sentence.js';
 import * as semconv from '../../semconv.js';
 import { toSeconds } from '../../system/seconds.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
 import type { StackPaths } from '../../types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
+import { codeAttributes } from '../../words/code.js';
+import { outwardLocation } from '../../words/paths.js';
+import { describeHang } from '../../words/sentence.js';
 import type { Sight, Signal } from '../messages.js';
 import { type Attributes, type ExportedLog, type ExportedSpan, forgetExporters, prepare, send } from './exporters.js';
 import { resolveFrames } from './source-maps.js';

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isSpanContextValid, type Span, type SpanContext } from '@opentelemetry/api';
 
+const NO_SPAN = '(no span)';
+const NOT_RECORDING = '(not recording)';
 /** What the API does not have, but every SDK's recording span tells. A foreign span need not: then undefined. */
 
 /** When it started, in milliseconds since the Unix epoch. */
@@ -19,6 +21,18 @@ export function endOf(span: Span | undefined): number | undefined {
 export function parentOf(span: Span | undefined): SpanContext | undefined {
   const parent = (span as { parentSpanContext?: SpanContext } | undefined)?.parentSpanContext;
   return parent != null && isSpanContextValid(parent) ? parent : undefined;
+}
+
+/** `(no span)` and `(not recording)` are no names of spans. */
+export function nameOf(span: Span | undefined): string {
+  if (span === undefined) return NO_SPAN;
+  const name = (span as { name?: unknown }).name;
+  return typeof name === 'string' ? name : NOT_RECORDING;
+}
+
+/** Spans of other SDKs need not have what the API asks for, and writing to an ended one costs a warning with a stack. */
+export function isWritable(span: Span): boolean {
+  return typeof span.isRecording === 'function' && span.isRecording() && typeof span.setAttribute === 'function';
 }
 
 /** `[seconds, nanoseconds]` */

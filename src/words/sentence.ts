@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Block, BlockShare, CodeLocation } from '../types.js';
+import type { Block, BlockShare, CodeLocation, StartUpTime } from '../types.js';
 import { describeFrame, describeWhere } from './code.js';
 
 /** What is said of a block and of a hang, in the words of a person: once for the log, the terminal, the guard, the hang. */
@@ -39,6 +39,13 @@ export function describeHang(
   const where = location ? placeWithShare(location) : threadState ? ` in native code, ${threadState}` : '';
   const when = isStarting ? ' at start-up' : '';
   return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;
+}
+
+/** `start-up took 4.0 s, most of it in buildIndex (app.cjs:3:1); not counted` */
+export function describeStartUp({ durationMillis, location }: StartUpTime): string {
+  const part = location && (location.share < MOST ? percent(location.share, 1) : 'most');
+  const where = location ? `, ${part} of it ${describeWhere(location.frame)}` : '';
+  return `start-up took ${(durationMillis / 1000).toFixed(1)} s${where}; not counted`;
 }
 
 function describeLength({ durationMillis }: Block): string {

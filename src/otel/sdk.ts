@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ProxyTracerProvider } from '@opentelemetry/api';
-import { registered } from './manager-watch.js';
+import { registered } from './registered.js';
 
 export interface LoggerProvider {
   getLogger(name: string, version: string): unknown;
