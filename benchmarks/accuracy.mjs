@@ -5,16 +5,16 @@
 //   BLOCKS=1056   in each mode; BLOCKS=60 for a quick look
 //   MODES=on-demand,exact
 //   SEED=1        the first process's; each further one counts on
-//   NODE=…        Node.js binaries, with commas between them; default: the one that runs this
+//   TEST_NODE=…   Node.js binaries, with commas between them; default: the one that runs this
 //   --lanes 2     so many processes at a time: sooner through, and less of a core for each
-import { execFileSync, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { judge } from './accuracy/verdict.mjs';
 import { requireAttributions } from './attribution.mjs';
-import { quantile } from './hello.mjs';
+import { NODES, quantile, versionOf } from './hello.mjs';
 
 /** Six of each kind, three of them with requests in the background. */
 const BLOCKS_OF_A_PROCESS = 132;
@@ -31,12 +31,11 @@ const { lanes } = parseArgs({ options: { lanes: { type: 'string', default: '1' }
 const BLOCKS = Number(process.env.BLOCKS ?? 1056);
 const SEED = Number(process.env.SEED ?? 1);
 const modes = (process.env.MODES ?? 'on-demand,exact').split(',');
-const nodes = (process.env.NODE ?? process.execPath).split(',');
 requireAttributions(modes);
 
-for (const node of nodes) {
+for (const node of NODES) {
   const results = await measure(node);
-  print(execFileSync(node, ['--version'], { encoding: 'utf8' }).trim(), results);
+  print(versionOf(node), results);
 }
 
 /** In turns, so that a slow hour of the machine hits all modes. */

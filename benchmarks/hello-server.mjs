@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A hello-world server with OpenTelemetry: one HTTP span, one inner span and 20 awaits a request.
-// MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package; MODE=sampled: without its hooks.
-// MODE=lean, MODE=empty: see lean.mjs. Answers `cpu` messages with its CPU time so far.
+// MODE: see server.mjs. MODE=lean, MODE=empty: see lean.mjs.
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
 import { readFile } from 'node:fs';
@@ -11,19 +10,11 @@ import { trace } from '@opentelemetry/api';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-node';
-import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
 import { startEmpty, startLean } from './lean.mjs';
+import { answer, discard, ours } from './server.mjs';
 
-const instrumentations = [new HttpInstrumentation()];
-if (process.env.MODE === 'event-loop') instrumentations.push(new EventLoopInstrumentation());
-if (process.env.MODE === 'sampled') instrumentations.push(new EventLoopInstrumentation({ attribution: 'sampled' }));
-
-const discard = {
-  export: (_spans, done) => done({ code: 0 }),
-  shutdown: () => Promise.resolve(),
-};
 new NodeSDK({
-  instrumentations,
+  instrumentations: [new HttpInstrumentation(), ...ours()],
   spanProcessors: [new BatchSpanProcessor(discard)],
   metricReaders: [],
   logRecordProcessors: [],
@@ -53,9 +44,4 @@ const server = http.createServer((_request, response) => {
 });
 server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
 
-process.on('message', (message) => {
-  if (message.collect) globalThis.gc?.();
-  const { user, system } = process.cpuUsage();
-  process.send({ cpuMicros: user + system, heapUsed: process.memoryUsage().heapUsed });
-});
-process.on('disconnect', () => process.exit());
+answer();

@@ -1,23 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts hello-server.mjs in a process of its own, loads it, and asks it what that took.
-import { fork } from 'node:child_process';
+// Starts hello-server.mjs, or another server, in a process of its own, loads it, and asks it what that took.
+import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 
 /** Until V8 has optimised what it will. */
 export const WARM_UP = 40_000;
 
+const HELLO = fileURLToPath(new URL('./hello-server.mjs', import.meta.url));
+
 /** With these the old space is not collected. As V8 sizes its heap, two processes of one kind differ by up to 20 %. */
 const STEADY_HEAP = ['--min-semi-space-size=16', '--initial-old-space-size=512'];
 
-/** HEAP=steady takes V8's choices about the size of the heap out. */
-export async function start(mode) {
-  const child = fork(new URL('./hello-server.mjs', import.meta.url), {
-    env: { ...process.env, MODE: mode, OTEL_NODE_RESOURCE_DETECTORS: 'none' },
+/** Binaries, with commas between them in TEST_NODE: NODE itself is npm's to set. */
+export const NODES = (process.env.TEST_NODE ?? process.execPath).split(',');
+
+export function versionOf(node) {
+  return execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();
+}
+
+/**
+ * HEAP=steady takes V8's choices about the size of the heap out.
+ *
+ * @param script forked in place of hello-server.mjs, on `node`; says its `port` first.
+ * @param request what {@link load} asks for, as autocannon has it.
+ */
+export async function start(mode, { script = HELLO, node = process.execPath, env = {}, path = '/', request } = {}) {
+  const child = fork(script, {
+    execPath: node,
+    env: { ...process.env, NODE_OPTIONS: '', OTEL_NODE_RESOURCE_DETECTORS: 'none', ...env, MODE: mode },
     execArgv: ['--expose-gc', ...(process.env.HEAP === 'steady' ? STEADY_HEAP : [])],
   });
-  const [{ port }] = await once(child, 'message');
-  return { child, url: `http://127.0.0.1:${port}/` };
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    throw new Error(`the server in mode ${mode} ended with ${code ?? signal}`);
+  });
+  const [{ port }] = await Promise.race([once(child, 'message'), ended]);
+  ended.catch(() => {});
+  return { child, url: `http://127.0.0.1:${port}${path}`, request };
 }
 
 /**
@@ -25,12 +45,12 @@ export async function start(mode) {
  * `sock_def_readable`; in a virtual machine 34 µs a request become 56), the more often the slower it is itself. No server
  * does that for clients elsewhere.
  */
-export async function load({ url }, amount = WARM_UP) {
+export async function load({ url, request }, amount = WARM_UP) {
   let isLoading = true;
   const stayAwake = () => isLoading && setImmediate(stayAwake);
   stayAwake();
   try {
-    const result = await autocannon({ url, amount, connections: 10, sampleInt: 20 });
+    const result = await autocannon({ url, amount, connections: 10, sampleInt: 20, ...request });
     if (result.non2xx || result.errors) throw new Error(`${result.non2xx} bad answers, ${result.errors} errors`);
   } finally {
     isLoading = false;

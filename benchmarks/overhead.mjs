@@ -1,46 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// CPU per request of a hello-world server: OpenTelemetry alone against OpenTelemetry and this package.
-// The servers run at once and take short turns under the same load, so that a slow moment of the machine hits them all.
-// V8 does not optimise two processes alike: PROCESSES of each kind, a round's value is their mean.
-import { cpuPerRequest, load, median, quantile, spread, start, WARM_UP } from './hello.mjs';
+// `npm run bench`: CPU per request of a hello-world server, OpenTelemetry alone against OpenTelemetry and this package.
+//   MODES=otel,on-demand,exact   see server.mjs and lean.mjs
+//   PROCESSES=6 ROUNDS=60 REQUESTS=500
+//   CYCLES=100    and once more, after so many blocks in each process
+//   HEAP=steady   without V8's choices about the size of the heap
+//   TEST_NODE=…   Node.js binaries, with commas between them
+import { requireAttributions } from './attribution.mjs';
+import { NODES, start, versionOf, WARM_UP } from './hello.mjs';
+import { compare } from './rounds.mjs';
 
-const ROUNDS = Number(process.env.ROUNDS ?? 100);
-const REQUESTS = Number(process.env.REQUESTS ?? 2000);
-const PROCESSES = Number(process.env.PROCESSES ?? 1);
-const TARGET = Number(process.versions.node.split('.')[0]) >= 24 ? 1.1 : 1.2;
+const modes = (process.env.MODES ?? 'otel,on-demand,exact').split(',');
+requireAttributions(modes);
 
-const modes = (process.env.MODES ?? 'otel,event-loop').split(',');
-const servers = [];
-for (let i = 0; i < PROCESSES; i++) for (const mode of modes) servers.push({ mode, ...(await start(mode)) });
-
-// In turns as well: one that has nothing to do for seconds, V8 cleans up, and has to optimise anew, not always as well.
-for (let done = 0; done < WARM_UP; done += REQUESTS) for (const server of servers) await load(server, REQUESTS);
-/** Of each round, the CPU of a request in each mode. */
-const rounds = [];
-for (let round = 0; round < ROUNDS; round++) {
-  const micros = new Map(modes.map((mode) => [mode, 0]));
-  for (const server of round % 2 === 0 ? servers : [...servers].reverse()) {
-    const { mode } = server;
-    micros.set(mode, micros.get(mode) + (await cpuPerRequest(server, REQUESTS)) / PROCESSES);
-  }
-  rounds.push(micros);
-  process.stderr.write(`\rround ${round + 1}/${ROUNDS}`);
+for (const node of NODES) {
+  const version = versionOf(node);
+  await compare({
+    title: `Node.js ${version}, hello world`,
+    modes,
+    start: (mode) => start(mode, { node }),
+    processes: Number(process.env.PROCESSES ?? 6),
+    rounds: Number(process.env.ROUNDS ?? 60),
+    requests: Number(process.env.REQUESTS ?? 500),
+    warmUp: Number(process.env.WARM_UP ?? WARM_UP),
+    cycles: Number(process.env.CYCLES ?? 0),
+    targets: { 'on-demand': 1.02, exact: Number.parseInt(version.slice(1), 10) >= 24 ? 1.1 : 1.2 },
+  });
 }
-process.stderr.write('\n');
-
-const [base, ...others] = modes;
-const microsOf = (mode) => rounds.map((micros) => micros.get(mode));
-console.log(
-  `Node.js ${process.version}, ${ROUNDS} interleaved rounds of ${REQUESTS} requests to ${PROCESSES} processes of each kind, CPU per request:`,
-);
-for (const mode of modes) console.log(`  ${mode.padEnd(12)} ${spread(microsOf(mode), ' µs', 2)}`);
-for (const mode of others) {
-  const ratios = rounds.map((micros) => micros.get(mode) / micros.get(base));
-  const target = mode === 'sampled' ? 1.02 : TARGET;
-  const verdict = median(ratios) <= target ? 'within' : 'OVER';
-  console.log(`  ${mode} / ${base}: ${spread(ratios, '', 3)} — ${verdict} the target of ${target.toFixed(2)}`);
-  // Other processes can only add to it: where they do, this says more than the median.
-  const quietest = quantile(microsOf(mode), 0.1) / quantile(microsOf(base), 0.1);
-  console.log(`    in the quietest tenth of the rounds of each: ${quietest.toFixed(3)}`);
-}
-for (const { child } of servers) child.disconnect();

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the servers of the benchmarks have in common. MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package, with
+// its defaults; MODE=on-demand, MODE=exact and so on: with that attribution.
+import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { trace } from '@opentelemetry/api';
+import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
+
+const { following } = createRequire(import.meta.url)('../test/fixtures/internals.cjs');
+
+/** Modes without this package. */
+const WITHOUT = ['otel', 'lean', 'empty'];
+/** Long enough to be a block, and to be looked at before it is over. */
+const CYCLE_MILLIS = 75;
+
+const { MODE } = process.env;
+
+/** The instrumentation that MODE asks for, if it does. */
+export function ours() {
+  if (WITHOUT.includes(MODE)) return [];
+  return [new EventLoopInstrumentation(MODE === 'event-loop' ? {} : { attribution: MODE })];
+}
+
+export const discard = {
+  export: (_spans, done) => done({ code: 0 }),
+  shutdown: () => Promise.resolve(),
+};
+
+/** What was switched on and off so far, and whether it is on; undefined where nothing is. */
+const switched = () => (MODE === 'on-demand' || MODE === 'event-loop' ? following?.() : undefined);
+
+/** Blocks so often, each time when the loop has been healthy for a while. */
+async function block(times) {
+  const tracer = trace.getTracer('benchmark');
+  for (let i = 0; i < times; i++) {
+    tracer.startActiveSpan('block', (span) => {
+      const until = performance.now() + CYCLE_MILLIS;
+      while (performance.now() < until);
+      span.end();
+    });
+    await sleep(30);
+    for (let waited = 0; switched()?.isOn && waited < 2_000; waited += 5) await sleep(5);
+  }
+}
+
+/** Answers each message with its CPU time so far: after a collection, or after some blocks, where that is asked for. */
+export function answer() {
+  process.on('message', async ({ collect, cycles = 0 }) => {
+    await block(cycles);
+    if (collect) globalThis.gc?.();
+    const { user, system } = process.cpuUsage();
+    const { heapUsed } = process.memoryUsage();
+    process.send({ cpuMicros: user + system, heapUsed, switched: switched() });
+  });
+  process.on('disconnect', () => process.exit());
+}
