@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the pages say of the package must be what the package is, so that they cannot rot.
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
@@ -223,6 +223,26 @@ describe('names', () => {
     const known = new Set([...emitted, ...delays, 'eventloop.block', 'nodejs.eventloop']);
     const named = page(path).text.match(/(?<![\w.-])(?:nodejs\.)?eventloop\.[\w.]*\w/g) ?? [];
     expect(named.filter((name) => !known.has(name))).toEqual([]);
+  });
+});
+
+describe('CONTRIBUTING.md', () => {
+  const { text } = page('CONTRIBUTING.md');
+
+  it('has every room of the source, and every kind of test, on its map', () => {
+    const folders = ['src', 'test'].flatMap((parent) =>
+      readdirSync(join(REPOSITORY, parent), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => `${parent}/${entry.name}/`),
+    );
+    const onTheMap = tableOf(page('CONTRIBUTING.md'), 'folder').flatMap(([folder]) => plain(folder));
+    expect(onTheMap.filter((folder) => /^(src|test)\//.test(folder)).sort()).toEqual(folders.sort());
+  });
+
+  it('has every script', () => {
+    // `npm pack` calls it.
+    const scripts = Object.keys(manifest.scripts).filter((name) => name !== 'prepack');
+    for (const name of scripts) expect(text).toMatch(new RegExp(`\\bnpm (run )?${name}\\b(?!:)`));
   });
 });
 
