@@ -3,15 +3,15 @@
 // run at a time, one of them blocks: that one must be blamed, with its own time, in the user's function, and no other.
 // Needs Debian's packages `postgresql` and `redis-server`, and the built package. `npm run test:libraries -- pg koa` runs
 // those only; TEST_NODE chooses the Node.js that runs the services.
-import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { cpSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { installApp, pack, REPOSITORY, temporaryFolder, versionOf } from '../support/apps.mjs';
+import { endChildren, startChild, startPostgres, startRedis } from '../support/servers.mjs';
 
 /** The newest ones that load on every supported Node.js and go with OpenTelemetry 2.x. */
 const DEPENDENCIES = {
@@ -85,10 +85,6 @@ const startedAt = performance.now();
 const node = process.env.TEST_NODE ?? process.execPath;
 const folder = temporaryFolder();
 const app = join(folder, 'app');
-const children = [];
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-});
 
 let passed = 0;
 let failed = 0;
@@ -107,11 +103,7 @@ try {
   failed++;
   console.log(`FAILED  ${error.stack}`);
 }
-for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) {
-  // To PostgreSQL it means to end at once and in order.
-  child.kill('SIGINT');
-  await once(child, 'exit');
-}
+await endChildren();
 console.log(`\nin ${seconds()} s\n`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed > 0 ? 1 : 0);
@@ -156,7 +148,7 @@ async function checkService({ name, tries }, env) {
 
 /** Starts a service, has it do its work, and returns what it says of each round of requests. */
 async function runService(name, env) {
-  const child = start(node, [join(app, 'fixtures/libraries.cjs'), name], {
+  const settings = {
     ...env,
     NODE_OPTIONS: '',
     OTEL_TRACES_EXPORTER: 'none',
@@ -166,7 +158,8 @@ async function runService(name, env) {
     DD_TRACE_AGENT_URL: env.UPSTREAM_URL,
     // Else it takes the exporter "none" for itself.
     DD_TRACE_ENABLED: 'true',
-  });
+  };
+  const child = startChild(node, [join(app, 'fixtures/libraries.cjs'), name], settings, app);
   const timeout = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MILLIS);
   const ended = once(child, 'exit');
   const stdout = createInterface(child.stdout);
@@ -292,63 +285,6 @@ async function startUpstream() {
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return `http://127.0.0.1:${server.address().port}`;
-}
-
-/** In a folder of its own, gone when this process ends; as its own user, because it refuses to run as root. */
-async function startPostgres() {
-  const versions = '/usr/lib/postgresql';
-  if (!existsSync(versions)) throw new Error("needs Debian's package postgresql");
-  const bin = join(versions, readdirSync(versions).sort((a, b) => b - a)[0], 'bin');
-  const home = temporaryFolder();
-  const isRoot = process.getuid() === 0;
-  if (isRoot) spawnSync('chown', ['postgres', home]);
-  const prefix = isRoot ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : ['env'];
-  const data = join(home, 'data');
-  const [command, ...args] = [...prefix, join(bin, 'initdb'), '--no-sync', '-A', 'trust', '-U', 'postgres', '-D', data];
-  const { status, error, stderr } = spawnSync(command, args, { cwd: home, encoding: 'utf8' });
-  if (status !== 0) throw error ?? new Error(`initdb ended with ${status}\n${stderr}`);
-  const port = await freePort();
-  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync: 'off' };
-  const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
-  await startServer([...prefix, join(bin, 'postgres'), '-D', data, ...flags], 'database system is ready', home);
-  return `postgres://postgres@127.0.0.1:${port}/postgres`;
-}
-
-async function startRedis() {
-  const port = await freePort();
-  const flags = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'].map(String);
-  await startServer(['redis-server', ...flags], 'Ready to accept connections', folder);
-  return `redis://127.0.0.1:${port}`;
-}
-
-async function startServer([command, ...args], greeting, cwd) {
-  const child = start(command, args, {}, cwd);
-  for (let waited = 0; !child.said.includes(greeting); waited += 50) {
-    if (child.exitCode !== null || waited > TIMEOUT_MILLIS) throw new Error(`${command} does not start\n${child.said}`);
-    await sleep(50);
-  }
-}
-
-/** A child process that ends with this one; `said` is the end of what it said. */
-function start(command, args, env, cwd = app) {
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
-  child.said = '';
-  const keep = (chunk) => {
-    child.said = (child.said + chunk).slice(-4000);
-  };
-  child.stdout.on('data', keep);
-  child.stderr.on('data', keep);
-  child.on('error', keep);
-  children.push(child);
-  return child;
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
 }
 
 function seconds() {
