@@ -2,6 +2,7 @@
 // CPU of a request in several modes, several processes of each: the servers run at once and take short turns under the same
 // load, so that a slow moment of the machine hits them all. V8 does not optimise two processes alike, so that a round's value
 // is the mean of a mode's processes.
+import { once } from 'node:events';
 import { ask, cpuPerRequest, load, median, quantile, spread } from './hello.mjs';
 
 /**
@@ -33,7 +34,10 @@ export async function compare({ title, modes, start, processes, rounds, requests
     }
     return isMet;
   } finally {
-    for (const { child } of servers) child.disconnect();
+    for (const { child } of servers) {
+      child.disconnect();
+      await once(child, 'exit');
+    }
   }
 }
 

@@ -16,8 +16,8 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** In a folder of its own, gone when this process ends; as its own user, because it refuses to run as root. */
-export async function startPostgres() {
+/** In a folder of its own, gone when this process ends; as its own user, because it refuses to run as root. `more`: settings. */
+export async function startPostgres(more = {}) {
   const versions = '/usr/lib/postgresql';
   if (!existsSync(versions)) throw new Error("needs Debian's package postgresql");
   const bin = join(versions, readdirSync(versions).sort((a, b) => b - a)[0], 'bin');
@@ -30,7 +30,7 @@ export async function startPostgres() {
   const { status, error, stderr } = spawnSync(command, args, { cwd: home, encoding: 'utf8' });
   if (status !== 0) throw error ?? new Error(`initdb ended with ${status}\n${stderr}`);
   const port = await freePort();
-  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync: 'off' };
+  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync: 'off', ...more };
   const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
   await startServer([...prefix, join(bin, 'postgres'), '-D', data, ...flags], 'database system is ready', home);
   return `postgres://postgres@127.0.0.1:${port}/postgres`;
