@@ -229,14 +229,17 @@ describe('names', () => {
 describe('CONTRIBUTING.md', () => {
   const { text } = page('CONTRIBUTING.md');
 
-  it('has every room of the source, and every kind of test, on its map', () => {
-    const folders = ['src', 'test'].flatMap((parent) =>
-      readdirSync(join(REPOSITORY, parent), { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
-        .map((entry) => `${parent}/${entry.name}/`),
+  it('has every room and file of the source, and every folder of the tests, on its map', () => {
+    const there = ['src', 'test'].flatMap((parent) =>
+      readdirSync(join(REPOSITORY, parent), { withFileTypes: true }).map(
+        (entry) => `${parent}/${entry.name}${entry.isDirectory() ? '/' : ''}`,
+      ),
     );
-    const onTheMap = tableOf(page('CONTRIBUTING.md'), 'folder').flatMap(([folder]) => plain(folder));
-    expect(onTheMap.filter((folder) => /^(src|test)\//.test(folder)).sort()).toEqual(folders.sort());
+    const onTheMap = ['folder', 'file', 'where']
+      .flatMap((title) => tableOf(page('CONTRIBUTING.md'), title))
+      .flatMap(([cell]) => plain(cell).split(', '))
+      .filter((path) => /^(src|test)\//.test(path));
+    expect(onTheMap.sort()).toEqual(there.sort());
   });
 
   it('has every script', () => {
