@@ -5,9 +5,11 @@ import { type DiagLogger, diag, type MeterProvider, metrics, type Span, type Tra
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import { isEnabled, resolveConfig, sdkIsDisabled } from './config.js';
 import { debugSink } from './debug-sink.js';
+import { DelayMeter } from './delay/delay.js';
 import { DelayWindow } from './delay/delay-window.js';
 import { Following } from './following/following.js';
 import { Sampling } from './following/sampling.js';
+import { BlockMonitor } from './monitor/block-monitor.js';
 import { EvidenceCollector } from './monitor/evidence.js';
 import { LoopWatch } from './monitor/watch.js';
 import { registered } from './otel/registered.js';
@@ -18,6 +20,7 @@ import { TracedRecorder } from './recorder/traced-recorder.js';
 import { LoopMetrics } from './report/metrics.js';
 import { Reporter } from './report/reporter.js';
 import { observeRuntimeMetrics } from './report/runtime-metrics.js';
+import { Guard } from './system/guard.js';
 import { endOwnCode } from './system/own-code.js';
 import { HAS_SHARED_MEMORY } from './system/shared-memory.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
@@ -113,10 +116,13 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog =
       config.watchdog && isMainThread && hasSharedMemory(log) ? new Watchdog(config, log, this._sdk) : undefined;
+    const guard = new Guard(log);
+    const reporter = new Reporter(config, this._telemetry(), log, guard);
+    const delay = new DelayMeter((waitMillis) => reporter.onDelay(waitMillis), this._delayWindow);
     const evidence = new EvidenceCollector(watchdog);
-    const reporter = new Reporter(config, this._telemetry(), log, evidence, watchdog, this._delayWindow);
+    const monitor = new BlockMonitor(config, reporter, delay, evidence, watchdog, guard);
     const { blockThresholdMillis, delayIntervalMillis } = config;
-    const settings = [blockThresholdMillis, delayIntervalMillis, reporter] as const;
+    const settings = [blockThresholdMillis, delayIntervalMillis, monitor] as const;
     const onNewSpanClass = (span: Span): void => watchdog?.learnSdk(span);
     const recorder = (): SliceRecorder =>
       sink ? new TracedRecorder(sink, ...settings, watchdog?.memory) : new SliceRecorder(...settings, watchdog?.memory);
@@ -126,7 +132,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
       config,
       exact,
       sampled,
-      reporter,
+      monitor,
       watchdog,
       log,
       sink && ((...seen) => sink.onStackSample(...seen)),

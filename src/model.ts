@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
-import type { StackFrame } from './types.js';
+import type { Block, StackFrame } from './types.js';
 
 /** What travels from room to room. What leaves the process of it, the `Block` above all, is in `types.ts`. */
 
@@ -30,7 +30,7 @@ export interface StallRecord {
   stretch: number;
   ranUntil: number;
   /** Blocks that it waited for and is not yet linked to. */
-  unlinked: object[];
+  unlinked: OpenBlock[];
 }
 
 /** What the loop spent on one span, or on code under none. Valid as long as the call lasts that hands it over. */
@@ -70,6 +70,11 @@ export interface Iteration {
   readonly isExact: boolean;
   /** Kind of callback that took most of it, where that is followed. */
   readonly asyncResource?: string | undefined;
+}
+
+/** A block from the moment on in which it is one: the same object, however much it grows and is learnt of it. */
+export interface OpenBlock {
+  readonly block: Block;
 }
 
 /** What a frame can be by itself, whatever it is called by. */

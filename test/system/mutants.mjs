@@ -25,9 +25,9 @@ const MUTANTS = [
   },
   {
     name: 'a lost block',
-    file: 'src/report/reporter.ts',
-    from: 'of due) {',
-    to: 'of due.slice(1)) {',
+    file: 'src/monitor/block-monitor.ts',
+    from: 'of due) ',
+    to: 'of due.slice(1)) ',
     scenarios: [{ file: 'attribution.test.ts', title: 'sees each of four blocks of one setInterval' }],
   },
   {
@@ -46,8 +46,8 @@ const MUTANTS = [
   },
   {
     name: 'a stalled span not marked',
-    file: 'src/report/stalls.ts',
-    from: 'this._unmarked.add(tally);',
+    file: 'src/monitor/stalls.ts',
+    from: 'this._unmarked.add(share);',
     to: '',
     scenarios: [
       { file: 'stalled.test.ts', title: 'marks those who really waited' },

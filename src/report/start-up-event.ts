@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { channel } from 'node:diagnostics_channel';
 import { type Attributes, type DiagLogger, ROOT_CONTEXT } from '@opentelemetry/api';
-import { locate } from '../block/location.js';
-import type { StackSample } from '../model.js';
 import * as semconv from '../semconv.js';
 import type { StackPaths, StartUpTime } from '../types.js';
 import { codeAttributes } from '../words/code.js';
@@ -14,27 +12,6 @@ import type { EventLogger } from './logs.js';
 const SEVERITY_INFO = 9;
 
 const startUpChannel = channel(semconv.CHANNEL_START_UP);
-
-/**
- * What the start of the program took, gathered piece by piece: it is no block, because nobody could have waited for it,
- * but a person who waits for the program wants to know.
- */
-export class StartUpReport {
-  private readonly _samples: StackSample[] = [];
-
-  addSamples(samples: readonly StackSample[]): void {
-    this._samples.push(...samples);
-  }
-
-  /** What is known by now; no place where less than half of the time was seen. */
-  sum(micros: number): StartUpTime {
-    const durationMillis = micros / 1000;
-    const seenMillis = this._samples.reduce((sum, { from, until }) => sum + until - from, 0);
-    const location = seenMillis >= durationMillis / 2 ? locate(this._samples) : undefined;
-    this._samples.length = 0;
-    return { durationMillis, location };
-  }
-}
 
 /** As a log event, on the diagnostics channel and, for who has neither, as a line of `diag`. */
 export function emitStartUp(

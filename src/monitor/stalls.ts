@@ -1,32 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Span } from '@opentelemetry/api';
 import { Kinship } from '../block/kinship.js';
 import { waitFor } from '../block/stall.js';
-import type { SpanShare } from '../model.js';
+import type { OpenBlock, SpanShare, StallRecord } from '../model.js';
 import { isWritable } from '../otel/span-facts.js';
-import type { OpenBlock } from './open-block.js';
-import { markStalled } from './spans.js';
+import type { BlockPart } from './block-part.js';
 
 /** So many blocks one after the other are remembered: whoever waited for more of them is linked to the last. */
 const MAX_BLOCKS = 16;
 /** So many spans are marked on one beat; more would themselves be a block. */
 const MAX_SPANS = 1_000;
 
+/** Who marks them. */
+export interface StallListener {
+  /** The span had to wait, for `blocks` since it was last told of. */
+  onStalled(span: Span, stall: StallRecord, blocks: readonly OpenBlock[]): void;
+}
+
 /**
- * Finds the spans that had to wait for a block, and marks them: when they end, or on the next beat.
+ * Finds the spans that had to wait for a block, and has them marked: when they end, or on the next beat.
  * Costs nothing as long as there is no block.
  */
 export class Stalls {
   /** Blocks since the loop last waited in poll. */
-  private _blocks: OpenBlock[] = [];
+  private _blocks: BlockPart[] = [];
   private _stretch = 0;
-  /** Tallies of spans that are not yet marked. */
+  /** Of spans that are not yet marked. */
   private readonly _unmarked = new Set<SpanShare>();
   /** Of what ran since the loop last waited. */
   private readonly _kinship = new Kinship();
 
-  constructor(private readonly _thresholdMicros: number) {}
+  constructor(
+    private readonly _thresholdMicros: number,
+    private readonly _listener: StallListener,
+  ) {}
 
-  addBlock(block: OpenBlock): void {
+  addBlock(block: BlockPart): void {
     this._blocks.push(block);
     if (this._blocks.length > MAX_BLOCKS) this._blocks.shift();
     for (const { span } of block.block.shares) if (span) this._kinship.add(span);
@@ -39,21 +48,21 @@ export class Stalls {
   }
 
   /** See `BacklogListener`. */
-  onRanBehind(tally: SpanShare, ranAt: number, ranUntil: number, turn: number): void {
+  onRanBehind(share: SpanShare, ranAt: number, ranUntil: number, turn: number): void {
     if (this._blocks.length === 0) return;
-    tally.stall ??= { count: 0, sumMicros: 0, isUpperBound: false, stretch: -1, ranUntil: 0, unlinked: [] };
-    const { stall } = tally;
+    share.stall ??= { count: 0, sumMicros: 0, isUpperBound: false, stretch: -1, ranUntil: 0, unlinked: [] };
+    const { stall } = share;
     const ranBefore = stall.stretch === this._stretch ? stall.ranUntil : 0;
     stall.stretch = this._stretch;
     stall.ranUntil = ranUntil;
-    if (tally.span === undefined) return;
-    this._kinship.add(tally.span);
-    if (!isWritable(tally.span) || this._unmarked.size >= MAX_SPANS) return;
+    if (share.span === undefined) return;
+    this._kinship.add(share.span);
+    if (!isWritable(share.span) || this._unmarked.size >= MAX_SPANS) return;
     let waitedSince: number | undefined;
     for (const block of this._blocks) {
       const since = Math.max(block.startMicros, ranBefore);
       if (Math.min(block.endMicros, ranAt) - since < this._thresholdMicros) continue;
-      const wait = waitFor(tally.span, block.block, this._kinship);
+      const wait = waitFor(share.span, block.block, this._kinship);
       // Of what is in flight, the first poll behind the block gives all that had waited.
       if (wait === 'no' || (wait === 'in flight' && turn > block.turn + 1)) continue;
       if (wait === 'at the door') stall.isUpperBound = true;
@@ -63,19 +72,19 @@ export class Stalls {
     }
     if (waitedSince === undefined) return;
     stall.sumMicros += ranAt - waitedSince;
-    this._unmarked.add(tally);
+    this._unmarked.add(share);
   }
 
-  /** Marks the span of `tally`, which is about to end, if it waited. */
-  mark(tally: SpanShare): void {
-    if (!this._unmarked.delete(tally) || tally.span === undefined || tally.stall === undefined) return;
-    const { stall } = tally;
-    const links = stall.unlinked.flatMap((block) => (block as OpenBlock).spanContext() ?? []);
+  /** Marks the span of `share`, which is about to end, if it waited. */
+  mark(share: SpanShare): void {
+    if (!this._unmarked.delete(share) || share.span === undefined || share.stall === undefined) return;
+    const { stall } = share;
+    const blocks = stall.unlinked;
     stall.unlinked = [];
-    markStalled(tally.span, stall, links);
+    this._listener.onStalled(share.span, stall, blocks);
   }
 
   markAll(): void {
-    for (const tally of this._unmarked) this.mark(tally);
+    for (const share of this._unmarked) this.mark(share);
   }
 }
