@@ -1,51 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequire } from 'node:module';
 import type { Signal } from '../messages.js';
+import type { Exported, ExportedLog, ExportedSpan, Items } from './items.js';
 import { postJson } from './json-export.js';
-
-/** What the exporters of `@opentelemetry/exporter-{trace,logs}-otlp-*` read of a span and of a log record. */
-export type Attributes = Record<string, unknown>;
-type HrTime = [number, number];
-interface SpanContext {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly traceFlags: number;
-}
-interface Exported {
-  readonly attributes: Attributes;
-  readonly droppedAttributesCount: number;
-  readonly instrumentationScope: { readonly name: string; readonly version: string };
-  readonly resource: {
-    readonly attributes: Attributes;
-    readonly schemaUrl?: string | undefined;
-    readonly asyncAttributesPending: boolean;
-    getRawAttributes(): [string, unknown][];
-  };
-}
-export interface ExportedSpan extends Exported {
-  readonly name: string;
-  readonly kind: number;
-  readonly startTime: HrTime;
-  readonly endTime: HrTime;
-  readonly duration: HrTime;
-  readonly parentSpanContext: SpanContext | undefined;
-  readonly status: { readonly code: number };
-  readonly ended: boolean;
-  readonly links: [];
-  readonly events: [];
-  readonly droppedEventsCount: number;
-  readonly droppedLinksCount: number;
-  spanContext(): SpanContext;
-}
-export interface ExportedLog extends Exported {
-  readonly eventName: string;
-  readonly severityNumber: number;
-  readonly severityText: string;
-  readonly body: string;
-  readonly hrTime: HrTime;
-  readonly hrTimeObserved: HrTime;
-  readonly spanContext: SpanContext;
-}
 
 interface Exporter {
   export(items: readonly Exported[], onResult: (result: unknown) => void): void;
@@ -69,12 +26,6 @@ const exporters = new Map<Signal, Exporter | undefined>();
 /** They read their environment once: from now on others do, which read it anew. */
 export function forgetExporters(): void {
   exporters.clear();
-}
-
-/** The two parts of a report. */
-export interface Items {
-  readonly traces: ExportedSpan;
-  readonly logs: ExportedLog;
 }
 
 /** Loads the exporter of one of `signals`, where one is still to be loaded, and returns whether it was. */

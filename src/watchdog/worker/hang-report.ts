@@ -11,7 +11,8 @@ import { codeAttributes } from '../../words/code.js';
 import { outwardLocation } from '../../words/paths.js';
 import { describeHang } from '../../words/sentence.js';
 import type { Sight, Signal } from '../messages.js';
-import { type Attributes, type ExportedLog, type ExportedSpan, forgetExporters, prepare, send } from './exporters.js';
+import { forgetExporters, prepare, send } from './exporters.js';
+import type { Attributes, ExportedLog, ExportedSpan } from './items.js';
 import { resolveFrames } from './source-maps.js';
 
 const SEVERITY_ERROR = 17;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import type { ExportedLog, ExportedSpan } from './exporters.js';
+import type { ExportedLog, ExportedSpan } from './items.js';
 
 /**
  * OTLP/JSON for applications that are bundled into one file and have no exporter package that could be loaded.
