@@ -5,14 +5,9 @@ import { spanOf } from '../otel/span-of.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { Backlog, type BacklogListener } from './backlog.js';
+import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
 import { Tally, TallyStamp } from './span-time.js';
 import type { StartUp } from './start-up.js';
-
-/** What ran in an iteration before allowed code did. */
-export interface IterationSetAside {
-  readonly shares: readonly { tally: Tally; shareMicros: number; behindMicros: number }[];
-  readonly busyMicros: number;
-}
 
 /** Whose time it is while a handle calls back in the context of whoever made it. */
 export interface Override {
@@ -74,12 +69,6 @@ const nextTick = process.nextTick;
 const resolved = Promise.resolve();
 const addPromiseJob = resolved.then.bind(resolved) as (job: () => void) => void;
 
-/** Up to here the fast way from milliseconds to whole microseconds does not overflow. */
-const MAX_FAST_MILLIS = 2_000_000;
-
-/** An array for the tallies of one iteration that grew beyond this is given back. */
-const KEPT_TALLIES = 1024;
-
 /** So much of the time of a span that has ended need not be remembered for the iteration in which it did. */
 const LOSABLE_MICROS = 1000;
 
@@ -110,16 +99,11 @@ export class SliceRecorder {
   /** {@link Slot.Callbacks} when it began. */
   private _callbacksAtTurn = 0;
   private _idleTime = 0;
-  private _iteration = 0;
-  protected _busyMicros = 0;
+  private readonly _ledger = new IterationLedger();
   /** Busy time of this iteration that was allowed and makes no block. */
   private _allowedMicros = 0;
   /** How deep in allowed code it is. */
   private _allowing = 0;
-  /** Where the last slice that counts ended. */
-  private _endedAt = 0;
-  private _tallies: (Tally | undefined)[] = [];
-  private _tallyCount = 0;
 
   /** The last two contexts that were looked up: a request's own, and that of a span inside it. */
   private _knownContext: Context | undefined;
@@ -148,9 +132,6 @@ export class SliceRecorder {
   private _isInJob = false;
 
   private readonly _backlog: Backlog;
-  /** The iteration of which the listener was told while it ran, and how long it had been busy then. */
-  private _toldIteration = -1;
-  private _toldMicros = 0;
 
   private _endMarked = false;
   private readonly _end = (): void => {
@@ -231,7 +212,6 @@ export class SliceRecorder {
     this._enabled = false;
     this._slots[Slot.Resting] = Rest.Over;
     this._clearIteration();
-    this._tallies.length = 0;
     this._outerContexts.length = 0;
     this._outerOverrides.length = 0;
     this._outerScopes.length = 0;
@@ -387,10 +367,11 @@ export class SliceRecorder {
     if (tally === undefined) return;
     tally.hasEnded = true;
     if (tally === this._tally) this._chargeNow();
-    const isBlock = this._busyMicros >= this._thresholdMicros;
+    const isBlock = this._ledger.busyMicros >= this._thresholdMicros;
     const behind =
-      isBlock || (this._backlog.micros + this._busyMicros >= this._thresholdMicros && this._backlog.concerns(tally));
-    if (behind && tally.iteration === this._iteration) this._tellBehind(tally);
+      isBlock ||
+      (this._backlog.micros + this._ledger.busyMicros >= this._thresholdMicros && this._backlog.concerns(tally));
+    if (behind && tally.iteration === this._ledger.iteration) this._tellBehind(tally);
     if (behind || tally.totalMicros >= MIN_TOTAL_MICROS || tally.stall !== undefined) {
       this._listener.onSpanEnding(tally, span, this._isBlocking(tally) ? this.snapshot() : undefined);
     }
@@ -431,7 +412,9 @@ export class SliceRecorder {
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
   private _isBlocking(tally: Tally): boolean {
-    return tally.iteration === this._iteration && tally.shareMicros >= this._thresholdMicros && this._allowing === 0;
+    return (
+      tally.iteration === this._ledger.iteration && tally.shareMicros >= this._thresholdMicros && this._allowing === 0
+    );
   }
 
   /**
@@ -440,28 +423,17 @@ export class SliceRecorder {
    */
   beginAllowed(): IterationSetAside {
     this._chargeNow();
-    const shares = this._ranTallies().map((tally) => {
-      const { shareMicros, behindMicros } = tally;
-      return { tally, shareMicros, behindMicros };
-    });
-    const aside = { shares, busyMicros: this._busyMicros };
+    this._onIterationEnd();
     this._allowing++;
-    this._clearIteration();
-    return aside;
+    return this._ledger.setAside();
   }
 
-  endAllowed({ shares, busyMicros }: IterationSetAside): void {
+  endAllowed(aside: IterationSetAside): void {
     this._chargeNow();
-    const allowedMicros = this._busyMicros;
+    const allowedMicros = this._ledger.busyMicros;
     this._allowing--;
-    this._clearIteration();
-    for (const { tally, shareMicros, behindMicros } of shares) {
-      tally.iteration = this._iteration;
-      tally.shareMicros = shareMicros;
-      tally.behindMicros = behindMicros;
-      this._tallies[this._tallyCount++] = tally;
-    }
-    this._busyMicros = busyMicros;
+    this._onIterationEnd();
+    this._ledger.putBack(aside);
     this._allowedMicros += allowedMicros;
     if (this._startUp !== undefined) this._startUpAllowedMicros += allowedMicros;
   }
@@ -477,11 +449,11 @@ export class SliceRecorder {
   snapshot(): Iteration {
     return {
       loopCount: this._loopCount,
-      endedAt: this._endedAt,
-      busyMicros: this._busyMicros,
+      endedAt: this._ledger.endedAt,
+      busyMicros: this._ledger.busyMicros,
       startMicros: this._backlog.micros,
       startTurn: this._backlog.turns,
-      shares: this._ranTallies(),
+      shares: this._ledger.tallies(),
       callbacks: this._callbacksSoFar(),
       isExact: true,
     };
@@ -489,7 +461,7 @@ export class SliceRecorder {
 
   /** How long the iteration that still runs has been busy, in milliseconds. */
   runningMillis(): number {
-    return (this._busyMicros + this._allowedMicros) / 1000 + now() - this._since;
+    return (this._ledger.busyMicros + this._allowedMicros) / 1000 + now() - this._since;
   }
 
   /** Closes the current iteration as if the loop had turned: at exit. */
@@ -548,12 +520,8 @@ export class SliceRecorder {
     this._backlog.see(tally);
   }
 
-  /** Again only when the block has doubled: thousands of spans may end in it, and a snapshot holds all that ran so far. */
   private _tellSoFar(): void {
-    const isTold = this._toldIteration === this._iteration;
-    if (isTold && this._busyMicros < 2 * this._toldMicros) return;
-    this._toldIteration = this._iteration;
-    this._toldMicros = this._busyMicros;
+    if (!this._ledger.isNews()) return;
     this._backlog.beginAnew();
     this._listener.onBlockSoFar(this.snapshot());
   }
@@ -683,19 +651,7 @@ export class SliceRecorder {
   }
 
   protected _add(tally: Tally, millis: number, time: number): void {
-    const micros = millis < MAX_FAST_MILLIS ? (millis * 1000 + 0.5) | 0 : Math.round(millis * 1000);
-    if (micros <= 0) return;
-    if (tally.iteration === this._iteration) {
-      tally.shareMicros += micros;
-    } else {
-      tally.iteration = this._iteration;
-      tally.shareMicros = micros;
-      tally.behindMicros = this._busyMicros;
-      this._tallies[this._tallyCount++] = tally;
-    }
-    tally.totalMicros += micros;
-    this._busyMicros += micros;
-    this._endedAt = time;
+    this._ledger.add(tally, millis, time);
   }
 
   /** Same iteration, but JavaScript had returned: what ran until now was native code and is nobody's. */
@@ -734,9 +690,9 @@ export class SliceRecorder {
     this._isLookingUp = false;
     this._leaveAll();
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
-    const isBlock = this._busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
+    const isBlock = this._ledger.busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
     if (isBlock || this._backlog.micros !== 0) {
-      this._backlog.turn(this._tallies, this._tallyCount, this._busyMicros, isBlock, idled);
+      this._backlog.turn(this._ledger.ran, this._ledger.count, this._ledger.busyMicros, isBlock, idled);
     }
     this._clearIteration();
     this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
@@ -755,19 +711,19 @@ export class SliceRecorder {
     this._isInJob = false;
   }
 
-  protected _clearIteration(): void {
-    if (this._tallyCount > KEPT_TALLIES) this._tallies = [];
-    else for (let i = 0; i < this._tallyCount; i++) this._tallies[i] = undefined;
-    this._tallyCount = 0;
-    this._busyMicros = 0;
-    this._iteration = (this._iteration + 1) | 0;
+  private _clearIteration(): void {
+    this._onIterationEnd();
+    this._ledger.clear();
   }
+
+  /** What follows is no longer part of the iteration; for a subclass. */
+  protected _onIterationEnd(): void {}
 
   /** @returns whether it was a block. */
   private _note(endedCount: number): boolean {
-    let busyMicros = this._busyMicros;
+    let busyMicros = this._ledger.busyMicros;
     // Loading modules is no block; a span that blocks while the program starts is one.
-    const loading = this._startUp !== undefined && this.nobody.iteration === this._iteration;
+    const loading = this._startUp !== undefined && this.nobody.iteration === this._ledger.iteration;
     if (loading) {
       const { shareMicros } = this.nobody;
       busyMicros -= shareMicros;
@@ -777,12 +733,12 @@ export class SliceRecorder {
     if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
     if (busyMicros < this._thresholdMicros) return false;
     this._backlog.beginAnew();
-    let tallies = this._ranTallies();
+    let tallies = this._ledger.tallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
     const { micros: startMicros, turns: startTurn } = this._backlog;
     this._listener.onBusyIteration({
       loopCount: endedCount,
-      endedAt: this._endedAt,
+      endedAt: this._ledger.endedAt,
       busyMicros,
       startMicros,
       startTurn,
@@ -797,10 +753,6 @@ export class SliceRecorder {
   /** The iteration was a block: what kind of callback took most of it, where a subclass follows that. */
   protected _blockedIn(): string | undefined {
     return undefined;
-  }
-
-  private _ranTallies(): Tally[] {
-    return this._tallies.slice(0, this._tallyCount) as Tally[];
   }
 
   private _lookUp(context: Context | undefined): Tally {
@@ -837,7 +789,7 @@ export class SliceRecorder {
    * lost with it, and most spans are over so soon: each that is tied costs half a microsecond.
    */
   private _tie(tally: Tally): void {
-    if (tally.hasEnded && tally !== this._tally && this._busyMicros < LOSABLE_MICROS) return;
+    if (tally.hasEnded && tally !== this._tally && this._ledger.busyMicros < LOSABLE_MICROS) return;
     TallyStamp.tie(tally);
   }
 

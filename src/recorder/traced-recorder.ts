@@ -69,11 +69,10 @@ export class TracedRecorder extends SliceRecorder {
     return most?.[0];
   }
 
-  protected override _clearIteration(): void {
+  protected override _onIterationEnd(): void {
     this._sink.onIteration(this._isBlock);
     this._isBlock = false;
     this._ran.clear();
-    super._clearIteration();
   }
 
   private _cut(asyncResource: string): void {
