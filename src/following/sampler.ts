@@ -39,8 +39,7 @@ export class Sampler {
   private _loopCount = loopCount();
   private readonly _thresholdMicros: number;
 
-  /** Called with each span that is seen for the first time; set by the span tap. */
-  onNewSpan: (span: Span) => void = () => {};
+  private _onNewSpan: ((span: Span) => void) | undefined;
 
   /** @param _isStarting whether the program still loads its modules, which is no block. */
   constructor(
@@ -50,6 +49,11 @@ export class Sampler {
     private _isStarting: boolean,
   ) {
     this._thresholdMicros = thresholdMillis * 1000;
+  }
+
+  /** Calls `onNewSpan` with each span that is seen for the first time; undefined: nobody any more. */
+  followSpans(onNewSpan: ((span: Span) => void) | undefined): void {
+    this._onNewSpan = onNewSpan;
   }
 
   /**
@@ -211,7 +215,7 @@ export class Sampler {
     if (tally !== undefined) return tally;
     const fresh = new Tally(span);
     TallyStamp.tie(fresh);
-    this.onNewSpan(span);
+    this._onNewSpan?.(span);
     return fresh;
   }
 

@@ -3,7 +3,8 @@ import type { Span } from '@opentelemetry/api';
 import { patchMethod } from '../system/patch.js';
 
 interface SpanFollower {
-  onNewSpan: (span: Span) => void;
+  /** Calls `onNewSpan` with each span that it sees for the first time; undefined: nobody any more. */
+  followSpans(onNewSpan: ((span: Span) => void) | undefined): void;
   endSpan(span: Span): void;
 }
 
@@ -20,7 +21,7 @@ export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => v
   const tapped = new WeakSet<object>();
   let lastSeen: object | null = null;
 
-  recorder.onNewSpan = (span) => {
+  recorder.followSpans((span) => {
     const prototype = Object.getPrototypeOf(span) as Span | null;
     if (prototype === lastSeen) return;
     lastSeen = prototype;
@@ -42,9 +43,9 @@ export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => v
         }.end,
       ),
     );
-  };
+  });
   return () => {
     for (const untap of untaps) untap();
-    recorder.onNewSpan = () => {};
+    recorder.followSpans(undefined);
   };
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Context, Span } from '@opentelemetry/api';
 import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
-import { spanOf } from '../otel/span-of.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { Backlog, type BacklogListener } from './backlog.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
-import { Tally, TallyStamp } from './span-time.js';
+import { SpanLookup } from './span-lookup.js';
+import type { Tally } from './span-time.js';
 import type { StartUp } from './start-up.js';
 
 /** Whose time it is while a handle calls back in the context of whoever made it. */
@@ -69,9 +69,6 @@ const nextTick = process.nextTick;
 const resolved = Promise.resolve();
 const addPromiseJob = resolved.then.bind(resolved) as (job: () => void) => void;
 
-/** So much of the time of a span that has ended need not be remembered for the iteration in which it did. */
-const LOSABLE_MICROS = 1000;
-
 /** Below this a slice's time is taken as it is; above it, idle time is looked for. */
 const LONG_SLICE_MILLIS = 1;
 
@@ -85,11 +82,11 @@ export class SliceRecorder {
   /** Whether it takes {@link leaveCallback} at any price. */
   readonly needsReturns: boolean = false;
   /** Own time of everything that ran under no span, and of native code between callbacks. */
-  readonly nobody = new Tally(undefined);
+  readonly nobody: Tally;
 
   /** The active context as far as we followed it: the raw store of the context manager. */
   private _context: Context | undefined;
-  private _tally: Tally = this.nobody;
+  private _tally: Tally;
   /** When the current slice began. */
   protected _since = 0;
   /** When JavaScript last returned to native code; 0 while it runs, or where it does not matter or cannot be seen. */
@@ -105,11 +102,7 @@ export class SliceRecorder {
   /** How deep in allowed code it is. */
   private _allowing = 0;
 
-  /** The last two contexts that were looked up: a request's own, and that of a span inside it. */
-  private _knownContext: Context | undefined;
-  private _knownTally: Tally = this.nobody;
-  private _formerContext: Context | undefined;
-  private _formerTally: Tally = this.nobody;
+  private readonly _spans: SpanLookup;
 
   /** Lasts for the callback of the handle and the ticks that follow it, but not in contexts that the application enters. */
   private _override: Override | undefined;
@@ -152,9 +145,6 @@ export class SliceRecorder {
   contextOf: (resource: object) => Context | undefined = noContext;
   /** Whom to charge while this handle calls back in `context`, if not whose context it is; set by the handle tap. */
   overrideOf: (resource: object, context: Context) => Override | undefined = noOverride;
-  /** Called with each span that gets a tally; set by the span tap. */
-  onNewSpan: (span: Span) => void = ignoreSpan;
-
   /** Whose time a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
   private _doubtedTally: Tally | undefined;
   private _doubtedSince = -1;
@@ -163,9 +153,6 @@ export class SliceRecorder {
   private _doubtedAt = 0;
   /** When the watchdog last looked. */
   private _surelyAt = 0;
-  /** A look in the midst of this would give the same span a second tally. */
-  private _isLookingUp = false;
-
   /** Where {@link Slot.Callbacks} and {@link Slot.Jobs} are counted, and {@link Slot.Resting} set. */
   private readonly _slots: Int32Array;
 
@@ -189,6 +176,9 @@ export class SliceRecorder {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
     this._restMillis = Math.max(_headMillis, REST_INTERVAL_MILLIS) + TIMER_MILLIS;
     this._backlog = new Backlog(_listener);
+    this._spans = new SpanLookup(this._ledger, this._backlog);
+    this.nobody = this._spans.nobody;
+    this._tally = this.nobody;
     this._slots = _memory?.slots ?? new Int32Array(SLOTS);
   }
 
@@ -216,8 +206,12 @@ export class SliceRecorder {
     this._outerOverrides.length = 0;
     this._outerScopes.length = 0;
     this._leaveAll();
-    this._knownContext = undefined;
-    this._formerContext = undefined;
+    this._spans.forget();
+  }
+
+  /** See {@link SpanLookup.followSpans}. */
+  followSpans(onNewSpan: ((span: Span) => void) | undefined): void {
+    this._spans.followSpans(onNewSpan);
   }
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
@@ -363,7 +357,7 @@ export class SliceRecorder {
   /** `span.end()` was called: whatever is to be written on the span must be written now. */
   endSpan(span: Span): void {
     if (!this._enabled) return;
-    const tally = this._tallyOf(span);
+    const tally = this._spans.tallyOf(span);
     if (tally === undefined) return;
     tally.hasEnded = true;
     if (tally === this._tally) this._chargeNow();
@@ -392,7 +386,7 @@ export class SliceRecorder {
     const time = now();
     const sureUntil = Math.max(this._surelyAt, this._since);
     this._surelyAt = time;
-    if (context === this._context || this._isLookingUp || this._returnedAt !== 0) return;
+    if (context === this._context || this._spans.isBusy || this._returnedAt !== 0) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
@@ -593,7 +587,7 @@ export class SliceRecorder {
   /** A handle calls back that others use than who made it. */
   private _enterOverridden(override: Override): void {
     const { context, user } = override;
-    override.tally = user === undefined ? this.nobody : this._tallyIn(user);
+    override.tally = user === undefined ? this.nobody : this._spans.tallyIn(user, this._tally);
     this._isMixed = false;
     this._enter(context, override);
     this._scopes = 0;
@@ -686,8 +680,7 @@ export class SliceRecorder {
     }
     // Before the report, so that hooks of the application which change the context find everything in order.
     this._since = time;
-    // Left behind where the stack has overflowed.
-    this._isLookingUp = false;
+    this._spans.recover();
     this._leaveAll();
     if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
     const isBlock = this._ledger.busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
@@ -759,54 +752,7 @@ export class SliceRecorder {
     if (context === undefined) return this.nobody;
     const override = this._override;
     if (override !== undefined && context === override.context && this._scopes === 0) return override.tally;
-    return this._tallyIn(context);
-  }
-
-  private _tallyIn(context: Context): Tally {
-    if (context === this._knownContext) return this._knownTally;
-    if (context === this._formerContext) return this._formerTally;
-    this._isLookingUp = true;
-    let tally: Tally;
-    try {
-      tally = this._find(context);
-    } catch {
-      // Not kept: where the stack had no room for it, the next look-up finds whose context it is.
-      this._isLookingUp = false;
-      return this.nobody;
-    }
-    const last = this._formerTally;
-    this._formerContext = this._knownContext;
-    this._formerTally = this._knownTally;
-    this._knownContext = context;
-    this._knownTally = tally;
-    if (!last.isTied && last !== this._formerTally && last !== tally) this._tie(last);
-    this._isLookingUp = false;
-    return tally;
-  }
-
-  /**
-   * `tally` is no longer among those at hand. Where its span is over and the iteration has only just begun, nothing is
-   * lost with it, and most spans are over so soon: each that is tied costs half a microsecond.
-   */
-  private _tie(tally: Tally): void {
-    if (tally.hasEnded && tally !== this._tally && this._ledger.busyMicros < LOSABLE_MICROS) return;
-    TallyStamp.tie(tally);
-  }
-
-  private _tallyOf(span: Span): Tally | undefined {
-    if (this._knownTally.span === span) return this._knownTally;
-    if (this._formerTally.span === span) return this._formerTally;
-    return TallyStamp.get(span);
-  }
-
-  private _find(context: Context): Tally {
-    const span = spanOf(context);
-    if (span === undefined) return this.nobody;
-    const tally = this._tallyOf(span);
-    if (tally !== undefined) return tally;
-    const fresh = new Tally(span, this._backlog.origin);
-    this.onNewSpan(span);
-    return fresh;
+    return this._spans.tallyIn(context, this._tally);
   }
 }
 
@@ -827,5 +773,3 @@ function noContext(): undefined {
 function noOverride(): undefined {
   return undefined;
 }
-
-function ignoreSpan(): void {}

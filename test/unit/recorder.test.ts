@@ -75,10 +75,10 @@ it('bears a look of the watchdog at a context that it is just about to know', ()
   const context = trace.setSpan(ROOT_CONTEXT, span);
   let looks = 0;
   // The last moment before it does.
-  recorder.onNewSpan = () => {
+  recorder.followSpans(() => {
     looks++;
     if (looks === 1) recorder.witness(context, true);
-  };
+  });
   recorder.start(undefined);
   for (let i = 0; i < 6; i++) {
     recorder.enterContext(context);
