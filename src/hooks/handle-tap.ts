@@ -6,7 +6,8 @@ import { Socket } from 'node:net';
 import { MessagePort } from 'node:worker_threads';
 import type { Context } from '@opentelemetry/api';
 import { spanOf } from '../otel/span-of.js';
-import type { Override, SliceRecorder } from '../recorder/recorder.js';
+import type { Override } from '../recorder/overridden-context.js';
+import type { SliceRecorder } from '../recorder/recorder.js';
 import { Tally } from '../recorder/span-time.js';
 import { patchMethod } from '../system/patch.js';
 

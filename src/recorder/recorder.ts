@@ -5,19 +5,10 @@ import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { Backlog, type BacklogListener } from './backlog.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
+import { OverriddenContext, type Override } from './overridden-context.js';
 import { SpanLookup } from './span-lookup.js';
 import type { Tally } from './span-time.js';
 import type { StartUp } from './start-up.js';
-
-/** Whose time it is while a handle calls back in the context of whoever made it. */
-export interface Override {
-  /** Its maker's context, which says nothing about what it calls back for. */
-  context: Context;
-  /** The context to charge in its place; undefined where nobody can tell. */
-  user: Context | undefined;
-  /** The same as a tally. The recorder's own affair. */
-  tally: Tally;
-}
 
 /** Where the recorder hands over what it found. Called inside an async hook: must not throw. */
 export interface RecorderListener extends BacklogListener {
@@ -104,12 +95,7 @@ export class SliceRecorder {
 
   private readonly _spans: SpanLookup;
 
-  /** Lasts for the callback of the handle and the ticks that follow it, but not in contexts that the application enters. */
-  private _override: Override | undefined;
-  /** How many contexts the application has entered inside of it and not yet left. */
-  private _scopes = 0;
-  /** Whether the application has entered the maker's context itself meanwhile: ticks in it may be of either. */
-  private _isMixed = false;
+  private readonly _overridden = new OverriddenContext();
 
   /**
    * Whether {@link leaveCallback} is called. Else a mark behind the last job tells when JavaScript has returned, and a
@@ -232,8 +218,9 @@ export class SliceRecorder {
 
   /** A `process.nextTick` callback begins. */
   enterTick(context: Context | undefined): void {
-    if (this._override !== undefined) this._beginTick(this._override);
-    this._enterJob(context, this._override);
+    const { override } = this._overridden;
+    if (override !== undefined) this._beginTick(override);
+    this._enterJob(context, override);
     if (!this.seesReturns) this._markEnd(addPromiseJob);
   }
 
@@ -251,9 +238,8 @@ export class SliceRecorder {
       if (depth === 0) this._isInJob = false;
       const outer = this._outerContexts[depth];
       const override = this._outerOverrides[depth];
-      if (outer !== this._context || override !== this._override) {
-        this._override = override;
-        this._scopes = this._outerScopes[depth] as number;
+      if (outer !== this._context || override !== this._overridden.override) {
+        this._overridden.set(override, this._outerScopes[depth] as number);
         this._switchTo(outer, now());
       }
     } else {
@@ -268,9 +254,8 @@ export class SliceRecorder {
     if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
     this._countJob();
     const context = this.activeContext();
-    if (context !== this._context || this._override !== undefined) {
-      this._override = undefined;
-      this._scopes = 0;
+    if (context !== this._context || this._overridden.override !== undefined) {
+      this._overridden.set(undefined, 0);
       this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     }
     this._returnedAt = 0;
@@ -284,11 +269,11 @@ export class SliceRecorder {
 
   /** In force now, or waiting for {@link scopes} to be left; to be given back where what was before becomes active again. */
   get override(): Override | undefined {
-    return this._override;
+    return this._overridden.override;
   }
 
   get scopes(): number {
-    return this._scopes;
+    return this._overridden.scopes;
   }
 
   /** Running code made `context` the active one. What the application enters itself is believed, whatever calls back. */
@@ -296,7 +281,7 @@ export class SliceRecorder {
     if (!this._enabled) return;
     // In code that no hook has announced, or behind a nested callback: nobody's, as far as we know.
     if (this._returnedAt !== 0) this._chargeNative();
-    if (this._override !== undefined) this._believe(context);
+    if (this._overridden.override !== undefined) this._believe(context);
     if (context !== this._context) this._switchTo(context, now());
     // In a promise job, or where no return is seen at all.
     if (this._depth === 0) this._markEnd();
@@ -306,7 +291,7 @@ export class SliceRecorder {
   enterScope(context: Context | undefined): void {
     if (!this._enabled) return;
     if (this._returnedAt !== 0) this._chargeNative();
-    if (this._override !== undefined) this._openScope(this._override, context);
+    if (this._overridden.override !== undefined) this._openScope(context);
     if (context !== this._context) this._switchTo(context, now());
     // Else it leaves nothing behind that would have to end.
     if (this.seesReturns && this._depth === 0) this._markEnd();
@@ -315,24 +300,23 @@ export class SliceRecorder {
   leaveScope(context: Context | undefined): void {
     if (!this._enabled) return;
     if (this._returnedAt !== 0) this._chargeNative();
-    if (this._scopes > 0) this._closeScope(context);
+    if (this._overridden.scopes > 0) this._closeScope(context);
     if (context !== this._context) this._switchTo(context, now());
     if (this.seesReturns && this._depth === 0) this._markEnd();
   }
 
   private _believe(context: Context | undefined): void {
-    this._override = undefined;
+    this._overridden.set(undefined, this._overridden.scopes);
     this._switchTo(context, now());
   }
 
-  private _openScope(override: Override, context: Context | undefined): void {
-    this._scopes++;
-    if (context === override.context) this._isMixed = true;
+  private _openScope(context: Context | undefined): void {
+    this._overridden.openScope(context);
     this._switchTo(context, now());
   }
 
   private _closeScope(context: Context | undefined): void {
-    this._scopes--;
+    this._overridden.closeScope();
     this._switchTo(context, now());
   }
 
@@ -349,8 +333,7 @@ export class SliceRecorder {
       return;
     }
     if (this._returnedAt !== 0) this._chargeNative();
-    this._override = override;
-    this._scopes = scopes;
+    this._overridden.set(override, scopes);
     this._switchTo(this.activeContext(), now());
   }
 
@@ -563,8 +546,8 @@ export class SliceRecorder {
   private _interruptJob(): void {
     this._isInJob = true;
     this._outerContexts[0] = this._context;
-    this._outerOverrides[0] = this._override;
-    this._outerScopes[0] = this._scopes;
+    this._outerOverrides[0] = this._overridden.override;
+    this._outerScopes[0] = this._overridden.scopes;
   }
 
   private _enter(context: Context | undefined, override: Override | undefined): void {
@@ -572,14 +555,13 @@ export class SliceRecorder {
       const depth = this._depth;
       if (depth > 0) {
         this._outerContexts[depth] = this._context;
-        this._outerOverrides[depth] = this._override;
-        this._outerScopes[depth] = this._scopes;
+        this._outerOverrides[depth] = this._overridden.override;
+        this._outerScopes[depth] = this._overridden.scopes;
       }
       this._depth = depth + 1;
     }
-    if (context !== this._context || override !== this._override) {
-      this._override = override;
-      this._scopes = 0;
+    if (context !== this._context || override !== this._overridden.override) {
+      this._overridden.set(override, 0);
       this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     }
   }
@@ -588,18 +570,15 @@ export class SliceRecorder {
   private _enterOverridden(override: Override): void {
     const { context, user } = override;
     override.tally = user === undefined ? this.nobody : this._spans.tallyIn(user, this._tally);
-    this._isMixed = false;
     this._enter(context, override);
-    this._scopes = 0;
+    this._overridden.begin(override);
     // The same handle in the same context as before, but perhaps for another user.
     this._switchTo(context, now());
   }
 
   /** A tick behind a handle's callback. */
   private _beginTick(override: Override): void {
-    this._scopes = 0;
-    if (!this._isMixed) return;
-    this._isMixed = false;
+    if (!this._overridden.beginTick()) return;
     override.tally = this.nobody;
     this._switchTo(this._context, this._returnedAt !== 0 ? this._returnedAt : now());
   }
@@ -698,8 +677,7 @@ export class SliceRecorder {
   private _leaveAll(): void {
     this._context = undefined;
     this._tally = this.nobody;
-    this._override = undefined;
-    this._scopes = 0;
+    this._overridden.set(undefined, 0);
     this._depth = 0;
     this._isInJob = false;
   }
@@ -750,9 +728,7 @@ export class SliceRecorder {
 
   private _lookUp(context: Context | undefined): Tally {
     if (context === undefined) return this.nobody;
-    const override = this._override;
-    if (override !== undefined && context === override.context && this._scopes === 0) return override.tally;
-    return this._spans.tallyIn(context, this._tally);
+    return this._overridden.tallyIn(context) ?? this._spans.tallyIn(context, this._tally);
   }
 }
 

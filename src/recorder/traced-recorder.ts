@@ -2,7 +2,8 @@
 import { executionAsyncResource } from 'node:async_hooks';
 import type { Context, Span } from '@opentelemetry/api';
 import { now } from '../system/clock.js';
-import { type Override, SliceRecorder } from './recorder.js';
+import type { Override } from './overridden-context.js';
+import { SliceRecorder } from './recorder.js';
 import type { Tally } from './span-time.js';
 
 const STARTING = 'start-up';

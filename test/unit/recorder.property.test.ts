@@ -5,7 +5,7 @@ import { type Context, createContextKey, ROOT_CONTEXT, type Span, trace } from '
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import type { Iteration, SpanShare } from '../../src/model.js';
-import type { Override } from '../../src/recorder/recorder.js';
+import type { Override } from '../../src/recorder/overridden-context.js';
 import type { Tally } from '../../src/recorder/span-time.js';
 import { Rest, SharedMemory, Slot } from '../../src/system/shared-memory.js';
 
