@@ -111,8 +111,9 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
     const sink = debugSink();
     const log = this._log();
-    const config = resolveConfig(this._config, process.env, (message) => log.warn(message));
-    if (sink) config.blockThresholdMillis = Math.min(config.blockThresholdMillis, sink.maxThresholdMillis);
+    const given = resolveConfig(this._config, process.env, (message) => log.warn(message));
+    const most = sink?.maxThresholdMillis ?? Number.POSITIVE_INFINITY;
+    const config = { ...given, blockThresholdMillis: Math.min(given.blockThresholdMillis, most) };
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog =
       config.watchdog && isMainThread && hasSharedMemory(log) ? new Watchdog(config, log, this._sdk) : undefined;
@@ -221,13 +222,13 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   override setTracerProvider(tracerProvider: TracerProvider): void {
     this._isRegistration('setTracerProvider');
     this._tellAll();
-    this._sdk.givenTracerProvider = tracerProvider;
+    this._sdk.giveTracerProvider(tracerProvider);
     super.setTracerProvider(tracerProvider);
   }
 
   override setLoggerProvider(loggerProvider: Parameters<InstrumentationBase['setLoggerProvider']>[0]): void {
     this._isRegistration('setLoggerProvider');
-    this._sdk.givenLoggerProvider = loggerProvider;
+    this._sdk.giveLoggerProvider(loggerProvider);
     super.setLoggerProvider(loggerProvider);
   }
 

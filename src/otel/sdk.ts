@@ -27,18 +27,26 @@ const globals = globalThis as unknown as Record<symbol, unknown>;
  * for an SDK, and those that do nothing, are none.
  */
 export class Sdk {
-  /** What an SDK, or the user, has handed over to the instrumentation. */
-  givenTracerProvider: unknown;
-  givenLoggerProvider: unknown;
+  private _givenTracerProvider: unknown;
+  private _givenLoggerProvider: unknown;
+
+  /** An SDK, or the user, hands it over. */
+  giveTracerProvider(provider: unknown): void {
+    this._givenTracerProvider = provider;
+  }
+
+  giveLoggerProvider(provider: unknown): void {
+    this._givenLoggerProvider = provider;
+  }
 
   get tracerProvider(): object | undefined {
-    return real(this.givenTracerProvider) ?? real(registered()?.trace);
+    return real(this._givenTracerProvider) ?? real(registered()?.trace);
   }
 
   /** With 2.x it is where the logs were before they became part of the API, whatever the API's own version. */
   get loggerProvider(): LoggerProvider | undefined {
     const before = globals[LOGS_KEY];
-    return (real(this.givenLoggerProvider) ??
+    return (real(this._givenLoggerProvider) ??
       real(registered()?.logs) ??
       real(typeof before === 'function' ? before(LOGS_VERSION) : undefined)) as LoggerProvider | undefined;
   }

@@ -33,7 +33,7 @@ const MUTANTS = [
   {
     name: 'a hang report never sent',
     file: 'src/watchdog/worker/hang-report.ts',
-    from: 'logs: hangLog }, this.signals, ',
+    from: 'logs: hangLog }, this._signals, ',
     to: 'logs: hangLog }, [], ',
     scenarios: [{ file: 'hang.test.ts', title: 'is reported while it lasts, in its trace' }],
   },

@@ -47,7 +47,7 @@ describe('the logger provider', () => {
   it('is the one that was handed over, once that is more than a stand-in', () => {
     const sdk = new Sdk();
     const given = standIn();
-    sdk.givenLoggerProvider = given;
+    sdk.giveLoggerProvider(given);
     logs.disable();
     const global = new SdkLoggerProvider();
     logs.setGlobalLoggerProvider(global);
@@ -71,14 +71,14 @@ describe('the tracer provider', () => {
   it('is none where stand-ins stand in for each other', () => {
     trace.setGlobalTracerProvider(new ProxyTracerProvider());
     const sdk = new Sdk();
-    sdk.givenTracerProvider = new ProxyTracerProvider();
+    sdk.giveTracerProvider(new ProxyTracerProvider());
     expect(sdk.tracerProvider).toBeUndefined();
   });
 
   it('is the one that was handed over', () => {
     trace.setGlobalTracerProvider(new TracerProvider());
     const sdk = new Sdk();
-    sdk.givenTracerProvider = provider;
+    sdk.giveTracerProvider(provider);
     expect(sdk.tracerProvider).toBe(provider);
   });
 });

@@ -39,10 +39,10 @@ export interface Resource {
 /** Speaks in place of the thread that cannot: over OTLP, and on stderr for those without a collector. */
 export class HangReporter {
   /** The application's own, once it has told. */
-  resource: Resource | undefined;
+  private _resource: Resource | undefined;
   private _defaultResource: Resource = { attributes: resourceFromEnvironment() };
   /** What leaves the process; the line on stderr always does. */
-  signals: readonly Signal[] = [];
+  private _signals: readonly Signal[] = [];
 
   constructor(
     private readonly _resolveFrom: readonly string[],
@@ -51,7 +51,7 @@ export class HangReporter {
 
   /** Loads one of the exporters that a report takes. Returns whether there was one to load. */
   prepare(): boolean {
-    return prepare(this.signals, this._resolveFrom);
+    return prepare(this._signals, this._resolveFrom);
   }
 
   /** Never rejects. Resolved once the report has left, or could not within its time. */
@@ -106,13 +106,21 @@ export class HangReporter {
       spanContext: { traceId, spanId: span?.spanId ?? hangSpanId, traceFlags: SAMPLED },
       droppedAttributesCount: 0,
     };
-    await send({ traces: hangSpan, logs: hangLog }, this.signals, this._resolveFrom);
+    await send({ traces: hangSpan, logs: hangLog }, this._signals, this._resolveFrom);
   }
 
   /** In the first turn of the loop no message comes. */
   learn({ signals, resource }: NonNullable<Sight['sdk']>): void {
-    this.signals = signals;
-    this.resource ??= resource;
+    this._signals = signals;
+    this._resource ??= resource;
+  }
+
+  learnSignals(signals: readonly Signal[]): void {
+    this._signals = signals;
+  }
+
+  learnResource(resource: Resource): void {
+    this._resource = resource;
   }
 
   /** It is another one than before. */
@@ -122,7 +130,7 @@ export class HangReporter {
   }
 
   private _resourceForExport(): ExportedSpan['resource'] {
-    const { attributes, schemaUrl } = this.resource ?? this._defaultResource;
+    const { attributes, schemaUrl } = this._resource ?? this._defaultResource;
     return { attributes, schemaUrl, asyncAttributesPending: false, getRawAttributes: () => Object.entries(attributes) };
   }
 }

@@ -21,9 +21,9 @@ const lookout = new Lookout(data, memory, mainNow, queuedMillis, inspector, repo
 
 parentPort?.on('message', (message: ToWorker) => {
   if (message.type === 'resource') {
-    reporter.resource = message;
+    reporter.learnResource(message);
   } else if (message.type === 'signals') {
-    reporter.signals = message.signals;
+    reporter.learnSignals(message.signals);
   } else if (message.type === 'environment') {
     for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
     Object.assign(process.env, message.variables);
