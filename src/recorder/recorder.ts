@@ -4,6 +4,7 @@ import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { Backlog, type BacklogListener } from './backlog.js';
+import { CallDepth } from './call-depth.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
 import { OverriddenContext, type Override } from './overridden-context.js';
 import { SpanLookup } from './span-lookup.js';
@@ -102,13 +103,7 @@ export class SliceRecorder {
    * callback that native code calls in the midst of another's keeps the context until the next change of it is seen.
    */
   seesReturns = true;
-  /** Contexts to go back to when a nested callback returns; the first is that of a promise job. */
-  private readonly _outerContexts: (Context | undefined)[] = [];
-  private readonly _outerOverrides: (Override | undefined)[] = [];
-  private readonly _outerScopes: number[] = [];
-  protected _depth = 0;
-  /** Whether the outermost callback is nested in a promise job. */
-  private _isInJob = false;
+  protected readonly _calls = new CallDepth();
 
   private readonly _backlog: Backlog;
 
@@ -188,9 +183,7 @@ export class SliceRecorder {
     this._enabled = false;
     this._slots[Slot.Resting] = Rest.Over;
     this._clearIteration();
-    this._outerContexts.length = 0;
-    this._outerOverrides.length = 0;
-    this._outerScopes.length = 0;
+    this._calls.forget();
     this._leaveAll();
     this._spans.forget();
   }
@@ -207,7 +200,8 @@ export class SliceRecorder {
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
-    else if (this._endMarked && this._depth === 0) this._interruptJob();
+    // The end of the last job is to come, and JavaScript has not returned: native code calls back in the midst of it.
+    else if (this._endMarked && this._calls.depth === 0) this._calls.interruptJob(this._context, this._overridden);
     this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
     if (this._backlog.micros !== 0) this._backlog.enter(resource);
     const override = context === undefined ? undefined : this.overrideOf(resource, context);
@@ -232,18 +226,13 @@ export class SliceRecorder {
 
   /** A callback returns (async_hooks `after`); see {@link seesReturns}. */
   leaveCallback(): void {
-    const depth = this._depth - 1;
-    if (depth > 0 || this._isInJob) {
-      this._depth = depth;
-      if (depth === 0) this._isInJob = false;
-      const outer = this._outerContexts[depth];
-      const override = this._outerOverrides[depth];
-      if (outer !== this._context || override !== this._overridden.override) {
-        this._overridden.set(override, this._outerScopes[depth] as number);
-        this._switchTo(outer, now());
+    if (this._calls.leave()) {
+      const { context, override } = this._calls;
+      if (context !== this._context || override !== this._overridden.override) {
+        this._overridden.set(override, this._calls.scopes);
+        this._switchTo(context, now());
       }
     } else {
-      this._depth = 0;
       // Native code that follows is nobody's: where this was nobody's too, there is no need to tell them apart.
       this._returnedAt = this._tally === this.nobody ? 0 : now();
     }
@@ -284,7 +273,7 @@ export class SliceRecorder {
     if (this._overridden.override !== undefined) this._believe(context);
     if (context !== this._context) this._switchTo(context, now());
     // In a promise job, or where no return is seen at all.
-    if (this._depth === 0) this._markEnd();
+    if (this._calls.depth === 0) this._markEnd();
   }
 
   /** The same, for a scope that {@link leaveScope} is called for ahead of its return. */
@@ -294,7 +283,7 @@ export class SliceRecorder {
     if (this._overridden.override !== undefined) this._openScope(context);
     if (context !== this._context) this._switchTo(context, now());
     // Else it leaves nothing behind that would have to end.
-    if (this.seesReturns && this._depth === 0) this._markEnd();
+    if (this.seesReturns && this._calls.depth === 0) this._markEnd();
   }
 
   leaveScope(context: Context | undefined): void {
@@ -302,7 +291,7 @@ export class SliceRecorder {
     if (this._returnedAt !== 0) this._chargeNative();
     if (this._overridden.scopes > 0) this._closeScope(context);
     if (context !== this._context) this._switchTo(context, now());
-    if (this.seesReturns && this._depth === 0) this._markEnd();
+    if (this.seesReturns && this._calls.depth === 0) this._markEnd();
   }
 
   private _believe(context: Context | undefined): void {
@@ -542,24 +531,8 @@ export class SliceRecorder {
     this._returnedAt = 0;
   }
 
-  /** The end of the last job is to come, and JavaScript has not returned: native code calls back in the midst of it. */
-  private _interruptJob(): void {
-    this._isInJob = true;
-    this._outerContexts[0] = this._context;
-    this._outerOverrides[0] = this._overridden.override;
-    this._outerScopes[0] = this._overridden.scopes;
-  }
-
   private _enter(context: Context | undefined, override: Override | undefined): void {
-    if (this.seesReturns) {
-      const depth = this._depth;
-      if (depth > 0) {
-        this._outerContexts[depth] = this._context;
-        this._outerOverrides[depth] = this._overridden.override;
-        this._outerScopes[depth] = this._overridden.scopes;
-      }
-      this._depth = depth + 1;
-    }
+    if (this.seesReturns) this._calls.enter(this._context, this._overridden);
     if (context !== this._context || override !== this._overridden.override) {
       this._overridden.set(override, 0);
       this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
@@ -678,8 +651,7 @@ export class SliceRecorder {
     this._context = undefined;
     this._tally = this.nobody;
     this._overridden.set(undefined, 0);
-    this._depth = 0;
-    this._isInJob = false;
+    this._calls.leaveAll();
   }
 
   private _clearIteration(): void {

@@ -39,12 +39,12 @@ export class TracedRecorder extends SliceRecorder {
 
   override enterCallback(resource: object, context: Context | undefined): void {
     super.enterCallback(resource, context);
-    if (this._depth === 1) this._cut(kindOf(resource));
+    if (this._calls.depth === 1) this._cut(kindOf(resource));
   }
 
   protected override _enterJob(context: Context | undefined, override: Override | undefined): void {
     super._enterJob(context, override);
-    if (this._depth === 1) this._cut(executionAsyncResource() instanceof Promise ? PROMISE_JOB : TICK);
+    if (this._calls.depth === 1) this._cut(executionAsyncResource() instanceof Promise ? PROMISE_JOB : TICK);
   }
 
   override enterPromiseJob(): void {
@@ -54,7 +54,7 @@ export class TracedRecorder extends SliceRecorder {
 
   override leaveCallback(): void {
     super.leaveCallback();
-    if (this._depth === 0) this._cut(NATIVE);
+    if (this._calls.depth === 0) this._cut(NATIVE);
   }
 
   protected override _add(tally: Tally, millis: number, time: number): void {
