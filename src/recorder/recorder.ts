@@ -6,6 +6,7 @@ import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from
 import { Backlog, type BacklogListener } from './backlog.js';
 import { CallDepth } from './call-depth.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
+import { MissedSwitches } from './missed-switches.js';
 import { OverriddenContext, type Override } from './overridden-context.js';
 import { SpanLookup } from './span-lookup.js';
 import type { Tally } from './span-time.js';
@@ -126,14 +127,8 @@ export class SliceRecorder {
   contextOf: (resource: object) => Context | undefined = noContext;
   /** Whom to charge while this handle calls back in `context`, if not whose context it is; set by the handle tap. */
   overrideOf: (resource: object, context: Context) => Override | undefined = noOverride;
-  /** Whose time a look of the watchdog saw in place of ours, and the slice and the callback in which it did. */
-  private _doubtedTally: Tally | undefined;
-  private _doubtedSince = -1;
-  private _doubtedJob = 0;
-  /** From when on it is theirs, if the next look agrees. */
-  private _doubtedAt = 0;
-  /** When the watchdog last looked. */
-  private _surelyAt = 0;
+  private readonly _missed = new MissedSwitches();
+
   /** Where {@link Slot.Callbacks} and {@link Slot.Jobs} are counted, and {@link Slot.Resting} set. */
   private readonly _slots: Int32Array;
 
@@ -344,36 +339,23 @@ export class SliceRecorder {
   }
 
   /**
-   * A look of the watchdog saw `context` active in the midst of running code. Where two looks in a row see another one
-   * than we followed, in one slice of one callback, a change has escaped us, and the time from the first of them on goes
-   * to whom they saw, with half of what had passed since we were last sure: the change came at any moment of it.
-   * One look is not enough: it may interrupt our own code, or Node's, between the change and our taking note of it. Where
-   * the machine gives this thread no core, looks are answered behind the callback, too, where no context is active.
+   * A look of the watchdog saw `context` active in the midst of running code; see {@link MissedSwitches}.
    *
-   * @param isPrompt whether it came when it was asked for. Else native code held it up, and what was going on before it
-   * need not have been what it found.
+   * @param isPrompt whether it came when it was asked for.
    */
   witness(context: Context | undefined, isPrompt: boolean): void {
     if (!this._enabled) return;
-    const time = now();
-    const sureUntil = Math.max(this._surelyAt, this._since);
-    this._surelyAt = time;
+    this._missed.look(now(), this._since);
     if (context === this._context || this._spans.isBusy || this._returnedAt !== 0) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
-    const job = jobsOf(this._slots);
-    if (this._doubtedSince === this._since && this._doubtedJob === job && this._doubtedTally === tally) {
-      this._charge(this._doubtedAt);
-      this._since = this._doubtedAt;
-      this._tally = tally;
-      this._context = context;
-      return;
-    }
-    this._doubtedAt = isPrompt ? (sureUntil + time) / 2 : time;
-    this._doubtedSince = this._since;
-    this._doubtedJob = job;
-    this._doubtedTally = tally;
+    const at = this._missed.see(tally, this._since, jobsOf(this._slots), isPrompt);
+    if (at === undefined) return;
+    this._charge(at);
+    this._since = at;
+    this._tally = tally;
+    this._context = context;
   }
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
