@@ -21,11 +21,13 @@ export async function compare({ title, modes, start, processes, rounds, requests
     );
     await warm(servers, warmUp, requests);
     const results = [await measure(servers, rounds, requests)];
+    await printSwitched(servers);
     let isMet = print('CPU per request', results[0], modes, targets);
     if (cycles > 0) {
       await provoke(servers, cycles);
       await warm(servers, warmUp / 4, requests);
       results.push(await measure(servers, rounds, requests));
+      await printSwitched(servers);
       isMet = print(`after ${cycles} blocks in each process`, results[1], modes, targets) && isMet;
       for (const mode of modes.slice(1)) {
         const [before, after] = results.map((result) => median(ratiosOf(result, mode, modes[0])));
@@ -63,13 +65,17 @@ async function measure(servers, rounds, requests) {
 
 /** One after the other: whoever has no core has no block that is looked at. */
 async function provoke(servers, cycles) {
+  for (const server of servers) await ask(server, { cycles });
+}
+
+/** How often hooks were switched on in each process, in all of its life. */
+async function printSwitched(servers) {
   const ons = new Map();
   for (const server of servers) {
-    const before = (await ask(server)).switched?.ons ?? 0;
-    const { switched } = await ask(server, { cycles });
-    if (switched !== undefined) ons.set(server.mode, [...(ons.get(server.mode) ?? []), switched.ons - before]);
+    const { switched } = await ask(server);
+    if (switched !== undefined) ons.set(server.mode, [...(ons.get(server.mode) ?? []), switched.ons]);
   }
-  for (const [mode, counts] of ons) console.log(`  ${mode}: switched on ${counts.join(', ')} times`);
+  for (const [mode, counts] of ons) console.log(`  ${mode}: switched on ${counts.join(', ')} times so far`);
 }
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

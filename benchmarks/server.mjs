@@ -43,14 +43,18 @@ async function block(times) {
   }
 }
 
-/** Answers each message with its CPU time so far: after a collection, or after some blocks, where that is asked for. */
-export function answer() {
+/**
+ * Answers each message with its CPU time so far: after a collection, or after some blocks, where that is asked for.
+ *
+ * @param more returns what else is to be told.
+ */
+export function answer(more = () => ({})) {
   process.on('message', async ({ collect, cycles = 0 }) => {
     await block(cycles);
     if (collect) globalThis.gc?.();
     const { user, system } = process.cpuUsage();
     const { heapUsed } = process.memoryUsage();
-    process.send({ cpuMicros: user + system, heapUsed, switched: switched() });
+    process.send({ cpuMicros: user + system, heapUsed, switched: switched(), ...more() });
   });
   process.on('disconnect', () => process.exit());
 }
