@@ -8,6 +8,7 @@ import { CallDepth } from './call-depth.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
 import { MissedSwitches } from './missed-switches.js';
 import { OverriddenContext, type Override } from './overridden-context.js';
+import { PublishedSpans } from './published-spans.js';
 import { SpanLookup } from './span-lookup.js';
 import type { Tally } from './span-time.js';
 import type { StartUp } from './start-up.js';
@@ -96,6 +97,8 @@ export class SliceRecorder {
   private _allowing = 0;
 
   private readonly _spans: SpanLookup;
+  /** Undefined without a watchdog. */
+  private readonly _published: PublishedSpans | undefined;
 
   private readonly _overridden = new OverriddenContext();
 
@@ -151,6 +154,7 @@ export class SliceRecorder {
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
     this._restMillis = Math.max(_headMillis, REST_INTERVAL_MILLIS) + TIMER_MILLIS;
+    this._published = _memory && new PublishedSpans(_memory);
     this._backlog = new Backlog(_listener);
     this._spans = new SpanLookup(this._ledger, this._backlog);
     this.nobody = this._spans.nobody;
@@ -550,20 +554,11 @@ export class SliceRecorder {
   private _switchTo(context: Context | undefined, time: number): void {
     // First what can overflow the stack: a RangeError that belongs to the application must find nothing half done.
     const tally = this._lookUp(context);
-    if (this._memory !== undefined) this._publish(tally, this._memory);
+    if (this._published !== undefined) this._published.publish(tally);
     this._charge(time);
     this._since = time;
     this._context = context;
     this._tally = tally;
-  }
-
-  private _publish(tally: Tally, memory: SharedMemory): void {
-    if (tally === this.nobody) {
-      memory.fields[Field.Running] = 0;
-    } else {
-      if (!memory.holds(tally.ticket)) tally.ticket = publishSpan(tally.span, memory);
-      memory.fields[Field.Running] = tally.ticket;
-    }
   }
 
   /** Adds the current slice, up to `time`, to its tally. */
@@ -616,7 +611,7 @@ export class SliceRecorder {
     this._since = time;
     this._spans.recover();
     this._leaveAll();
-    if (this._memory !== undefined) this._memory.fields[Field.Running] = 0;
+    if (this._published !== undefined) this._published.clear();
     const isBlock = this._ledger.busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
     if (isBlock || this._backlog.micros !== 0) {
       this._backlog.turn(this._ledger.ran, this._ledger.count, this._ledger.busyMicros, isBlock, idled);
@@ -683,16 +678,6 @@ export class SliceRecorder {
   private _lookUp(context: Context | undefined): Tally {
     if (context === undefined) return this.nobody;
     return this._overridden.tallyIn(context) ?? this._spans.tallyIn(context, this._tally);
-  }
-}
-
-/** Once per span, and per thousand others in between. Spans of other SDKs need not be what the API says they are. */
-function publishSpan(span: Span | undefined, memory: SharedMemory): number {
-  try {
-    const { traceId, spanId } = (span as Span).spanContext();
-    return memory.publish(traceId, spanId, String((span as { name?: unknown }).name ?? ''));
-  } catch {
-    return 0;
   }
 }
 
