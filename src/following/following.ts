@@ -6,7 +6,8 @@ import { installHooks } from '../hooks/hooks.js';
 import { whenContextManagerAppears } from '../hooks/manager-watch.js';
 import { tapSpanEnd } from '../hooks/span-tap.js';
 import { registered } from '../otel/registered.js';
-import { REST_INTERVAL_MILLIS, type SliceRecorder } from '../recorder/recorder.js';
+import { IDLE_INTERVAL_MILLIS } from '../recorder/idle-mode.js';
+import type { SliceRecorder } from '../recorder/recorder.js';
 import type { StartUp } from '../recorder/start-up.js';
 import { hasIterationClock } from '../system/clock.js';
 import type { Attribution } from './attribution.js';
@@ -57,7 +58,7 @@ export class Following implements Attribution {
   }
 
   followBeat(timer: object): void {
-    this._recorder.beatTimer = timer;
+    this._recorder.followBeat(timer);
   }
 
   beat(): void {
@@ -65,7 +66,7 @@ export class Following implements Attribution {
   }
 
   paceMillis(usual: number): number {
-    return this._recorder.beat() ? Math.max(usual, REST_INTERVAL_MILLIS) : usual;
+    return this._recorder.beat() ? Math.max(usual, IDLE_INTERVAL_MILLIS) : usual;
   }
 
   look(_askedAt: number, isPrompt: boolean): void {

@@ -2,9 +2,10 @@
 import type { Context, Span } from '@opentelemetry/api';
 import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
-import { Field, HAS_ATOMICS, jobsOf, Rest, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
+import { jobsOf, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { Backlog, type BacklogListener } from './backlog.js';
 import { CallDepth } from './call-depth.js';
+import { IdleMode } from './idle-mode.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
 import { MissedSwitches } from './missed-switches.js';
 import { OverriddenContext, type Override } from './overridden-context.js';
@@ -45,18 +46,6 @@ export const MIN_TOTAL_MICROS = 1000;
 
 /** From here on somebody wants to know of an iteration; no block threshold is lower. */
 const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
-
-/** At rest beats are so far apart at least. Milliseconds. */
-export const REST_INTERVAL_MILLIS = 100;
-
-/** A timer is late by so much, and a thread that waits in poll, where others use the cores as well. Milliseconds. */
-const TIMER_MILLIS = 20;
-
-/** So many beats in a row that found nothing but themselves, and the loop is at rest. */
-const QUIET_BEATS = 10;
-
-/** So many such beats, and a program that starts has nothing to do for now. */
-const STARTED_BEATS = 3;
 
 /** Kept from load on: fake timers of a test must not hold up ours. */
 const nextTick = process.nextTick;
@@ -135,31 +124,26 @@ export class SliceRecorder {
   /** Where {@link Slot.Callbacks} and {@link Slot.Jobs} are counted, and {@link Slot.Resting} set. */
   private readonly _slots: Int32Array;
 
-  /** The resource of our own beat, whose callback does not end a rest. */
-  beatTimer: object | undefined;
-  private _quietBeats = 0;
-  private _jobsAtBeat = 0;
-  /** The most that can be lost to a signal between two beats of a rest. */
-  private readonly _restMillis: number;
+  private readonly _idle: IdleMode;
 
   /**
    * @param _headMillis native time at the head of an iteration counts only above this.
-   * @param _memory tells the watchdog which span runs, should the loop never come back.
+   * @param memory tells the watchdog which span runs, should the loop never come back.
    */
   constructor(
     thresholdMillis: number,
     private readonly _headMillis: number,
     private readonly _listener: RecorderListener,
-    private readonly _memory: SharedMemory | undefined,
+    memory: SharedMemory | undefined,
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
-    this._restMillis = Math.max(_headMillis, REST_INTERVAL_MILLIS) + TIMER_MILLIS;
-    this._published = _memory && new PublishedSpans(_memory);
+    this._published = memory && new PublishedSpans(memory);
     this._backlog = new Backlog(_listener);
     this._spans = new SpanLookup(this._ledger, this._backlog);
     this.nobody = this._spans.nobody;
     this._tally = this.nobody;
-    this._slots = _memory?.slots ?? new Int32Array(SLOTS);
+    this._slots = memory?.slots ?? new Int32Array(SLOTS);
+    this._idle = new IdleMode(this._slots, memory, _headMillis);
   }
 
   get enabled(): boolean {
@@ -180,7 +164,7 @@ export class SliceRecorder {
 
   stop(): void {
     this._enabled = false;
-    this._slots[Slot.Resting] = Rest.Over;
+    this._idle.stop();
     this._clearIteration();
     this._calls.forget();
     this._leaveAll();
@@ -195,7 +179,7 @@ export class SliceRecorder {
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(resource: object, context: Context | undefined): void {
     if (this._startUp !== undefined) this._see(resource, this._startUp);
-    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(resource === this.beatTimer);
+    if (this._idle.isOn) this._beginAnew(this._idle.isBeat(resource));
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
@@ -239,7 +223,7 @@ export class SliceRecorder {
 
   /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
-    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
+    if (this._idle.isOn) this._beginAnew(false);
     this._countJob();
     const context = this.activeContext();
     if (context !== this._context || this._overridden.override !== undefined) {
@@ -419,32 +403,31 @@ export class SliceRecorder {
   /** Closes the current iteration as if the loop had turned: at exit. */
   flush(): void {
     if (!this._enabled) return;
-    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
+    if (this._idle.isOn) this._beginAnew(false);
     this._turn(loopCount());
     if (this._startUp !== undefined) this._endStartUp();
   }
 
-  /** Called in each beat. @returns whether beats may be rare from now on: the loop is at rest, and the worker knows. */
+  /** See {@link IdleMode.followBeat}. */
+  followBeat(timer: object): void {
+    this._idle.followBeat(timer);
+  }
+
+  /** Called in each beat. @returns whether beats may be rare from now on: the loop is idle, and the worker knows. */
   beat(): boolean {
-    const jobs = jobsOf(this._slots);
-    const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && this._backlog.micros === 0;
-    this._jobsAtBeat = jobs;
-    this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
-    if (this._quietBeats === STARTED_BEATS && this._startUp !== undefined) this._tellStarted();
-    if (this._quietBeats < QUIET_BEATS || !HAS_ATOMICS) return false;
-    Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
-    return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
+    const mayBeRare = this._idle.beat(this._backlog.micros !== 0);
+    if (this._idle.isPause && this._startUp !== undefined) this._tellStarted();
+    return mayBeRare;
   }
 
   /**
-   * The first callback since the last beat of a loop at rest. What libuv did not count as idle time meanwhile it has lost
-   * to a signal that interrupted its poll; unless it is more than that can be: then something ran that no hook announced.
+   * The first callback since the last beat of an idle loop. What libuv did not count as idle time meanwhile it has lost to a
+   * signal; unless it is more than that can be: then something ran that no hook announced.
    */
   private _beginAnew(isBeat: boolean): void {
     const time = now();
     const idle = idleTime();
-    const wasBusy = time - this._since - (idle - this._idleTime) > this._restMillis;
-    if (!wasBusy) {
+    if (this._idle.canHaveLost(time - this._since - (idle - this._idleTime))) {
       this._clearIteration();
       this._allowedMicros = 0;
       this._loopCount = loopCount();
@@ -456,11 +439,8 @@ export class SliceRecorder {
       if (this._startUp?.isOver) this._endStartUp();
       if (isBeat) return;
     }
-    this._quietBeats = 0;
-    // In this order: the worker looks at the beat as soon as the rest is over, and a hook may fire in what follows.
-    if (this._memory !== undefined) this._memory.fields[Field.BeatAt] = time;
-    Atomics.store(this._slots, Slot.Resting, Rest.Over);
-    Atomics.notify(this._slots, Slot.Resting);
+    this._idle.end(time);
+    // A hook may fire in it.
     this._listener.onWake();
   }
 
@@ -511,7 +491,7 @@ export class SliceRecorder {
 
   /** What ticks and promise jobs have in common: no native code can have run since the last one. */
   protected _enterJob(context: Context | undefined, override: Override | undefined): void {
-    if (this._slots[Slot.Resting] !== Rest.Over) this._beginAnew(false);
+    if (this._idle.isOn) this._beginAnew(false);
     this._countJob();
     this._enter(context, override);
     this._returnedAt = 0;

@@ -24,7 +24,6 @@ const EXCEPTIONS = [
   'SliceRecorder.activeContext',
   'SliceRecorder.contextOf',
   'SliceRecorder.overrideOf',
-  'SliceRecorder.beatTimer',
 ];
 
 function programOf(files: readonly string[], host?: ts.CompilerHost): ts.Program {

@@ -262,7 +262,7 @@ class World {
     this._recorder.seesReturns = _seesReturns;
     this._recorder.activeContext = () => this._contexts[manager.active];
     this._recorder.overrideOf = (resource) => (resource as { override?: Override }).override;
-    this._recorder.beatTimer = this._beatTimer;
+    this._recorder.followBeat(this._beatTimer);
   }
 
   async run(turns: readonly Turn[]): Promise<void> {
