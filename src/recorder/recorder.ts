@@ -3,6 +3,7 @@ import type { Context, Span } from '@opentelemetry/api';
 import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { jobsOf, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
+import { AllowedCode } from './allowed-code.js';
 import { Backlog, type BacklogListener } from './backlog.js';
 import { CallDepth } from './call-depth.js';
 import { IdleMode } from './idle-mode.js';
@@ -80,10 +81,7 @@ export class SliceRecorder {
   private _callbacksAtTurn = 0;
   private _idleTime = 0;
   private readonly _ledger = new IterationLedger();
-  /** Busy time of this iteration that was allowed and makes no block. */
-  private _allowedMicros = 0;
-  /** How deep in allowed code it is. */
-  private _allowing = 0;
+  private readonly _allowed = new AllowedCode(this._ledger);
 
   private readonly _spans: SpanLookup;
   /** Undefined without a watchdog. */
@@ -349,7 +347,9 @@ export class SliceRecorder {
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
   private _isBlocking(tally: Tally): boolean {
     return (
-      tally.iteration === this._ledger.iteration && tally.shareMicros >= this._thresholdMicros && this._allowing === 0
+      tally.iteration === this._ledger.iteration &&
+      tally.shareMicros >= this._thresholdMicros &&
+      !this._allowed.isRunning
     );
   }
 
@@ -360,18 +360,14 @@ export class SliceRecorder {
   beginAllowed(): IterationSetAside {
     this._chargeNow();
     this._onIterationEnd();
-    this._allowing++;
-    return this._ledger.setAside();
+    return this._allowed.begin();
   }
 
   endAllowed(aside: IterationSetAside): void {
     this._chargeNow();
-    const allowedMicros = this._ledger.busyMicros;
-    this._allowing--;
     this._onIterationEnd();
-    this._ledger.putBack(aside);
-    this._allowedMicros += allowedMicros;
-    if (this._startUp !== undefined) this._startUpAllowedMicros += allowedMicros;
+    const micros = this._allowed.end(aside);
+    if (this._startUp !== undefined) this._startUpAllowedMicros += micros;
   }
 
   private _chargeNow(): void {
@@ -397,7 +393,7 @@ export class SliceRecorder {
 
   /** How long the iteration that still runs has been busy, in milliseconds. */
   runningMillis(): number {
-    return (this._ledger.busyMicros + this._allowedMicros) / 1000 + now() - this._since;
+    return (this._ledger.busyMicros + this._allowed.micros) / 1000 + now() - this._since;
   }
 
   /** Closes the current iteration as if the loop had turned: at exit. */
@@ -429,7 +425,7 @@ export class SliceRecorder {
     const idle = idleTime();
     if (this._idle.canHaveLost(time - this._since - (idle - this._idleTime))) {
       this._clearIteration();
-      this._allowedMicros = 0;
+      this._allowed.clear();
       this._loopCount = loopCount();
       this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
       this._idleTime = idle;
@@ -447,7 +443,7 @@ export class SliceRecorder {
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */
   private _tellBehind(tally: Tally): void {
     // Loading modules is no block that anybody could wait for.
-    if (this._allowing > 0 || this._startUp !== undefined) return;
+    if (this._allowed.isRunning || this._startUp !== undefined) return;
     if (tally.behindMicros >= this._thresholdMicros) this._tellSoFar();
     this._backlog.see(tally);
   }
@@ -592,13 +588,13 @@ export class SliceRecorder {
     this._spans.recover();
     this._leaveAll();
     if (this._published !== undefined) this._published.clear();
-    const isBlock = this._ledger.busyMicros + this._allowedMicros >= NOTED_MICROS && this._note(endedCount);
+    const isBlock = this._ledger.busyMicros + this._allowed.micros >= NOTED_MICROS && this._note(endedCount);
     if (isBlock || this._backlog.micros !== 0) {
       this._backlog.turn(this._ledger.ran, this._ledger.count, this._ledger.busyMicros, isBlock, idled);
     }
     this._clearIteration();
     this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
-    this._allowedMicros = 0;
+    this._allowed.clear();
     if (this._startUp?.isOver) this._endStartUp();
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
@@ -629,7 +625,7 @@ export class SliceRecorder {
       busyMicros -= shareMicros;
       if (shareMicros >= NOTED_MICROS && shareMicros > busyMicros) this._listener.onStartUp(endedCount, shareMicros);
     }
-    const allMicros = busyMicros + this._allowedMicros;
+    const allMicros = busyMicros + this._allowed.micros;
     if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
     if (busyMicros < this._thresholdMicros) return false;
     this._backlog.beginAnew();
