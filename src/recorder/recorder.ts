@@ -10,6 +10,7 @@ import { IdleMode } from './idle-mode.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
 import { MissedSwitches } from './missed-switches.js';
 import { OverriddenContext, type Override } from './overridden-context.js';
+import { ProgramStart } from './program-start.js';
 import { PublishedSpans } from './published-spans.js';
 import { SpanLookup } from './span-lookup.js';
 import type { Tally } from './span-time.js';
@@ -105,10 +106,7 @@ export class SliceRecorder {
   };
 
   private readonly _thresholdMicros: number;
-  /** Only as long as the program starts. */
-  private _startUp: StartUp | undefined;
-  /** How much of its time was allowed to block. */
-  private _startUpAllowedMicros = 0;
+  private readonly _start: ProgramStart;
   private _enabled = false;
 
   /** Reads the store of the context manager; replaced by the context tap. */
@@ -141,6 +139,7 @@ export class SliceRecorder {
     this.nobody = this._spans.nobody;
     this._tally = this.nobody;
     this._slots = memory?.slots ?? new Int32Array(SLOTS);
+    this._start = new ProgramStart(this.nobody, this._slots, _listener);
     this._idle = new IdleMode(this._slots, memory, _headMillis);
   }
 
@@ -151,7 +150,7 @@ export class SliceRecorder {
   /** @param startUp given while the program still loads its modules, which is no block. */
   start(startUp: StartUp | undefined): void {
     this._enabled = true;
-    this._startUp = startUp;
+    this._start.begin(startUp);
     this._loopCount = loopCount();
     this._idleTime = idleTime();
     this._since = now();
@@ -176,7 +175,7 @@ export class SliceRecorder {
 
   /** A callback of the event loop begins (async_hooks `before`), or one nested in another. */
   enterCallback(resource: object, context: Context | undefined): void {
-    if (this._startUp !== undefined) this._see(resource, this._startUp);
+    if (this._start.isOn) this._see(resource);
     if (this._idle.isOn) this._beginAnew(this._idle.isBeat(resource));
     const count = loopCount();
     if (count !== this._loopCount) this._turn(count);
@@ -366,8 +365,7 @@ export class SliceRecorder {
   endAllowed(aside: IterationSetAside): void {
     this._chargeNow();
     this._onIterationEnd();
-    const micros = this._allowed.end(aside);
-    if (this._startUp !== undefined) this._startUpAllowedMicros += micros;
+    this._start.addAllowed(this._allowed.end(aside));
   }
 
   private _chargeNow(): void {
@@ -401,7 +399,7 @@ export class SliceRecorder {
     if (!this._enabled) return;
     if (this._idle.isOn) this._beginAnew(false);
     this._turn(loopCount());
-    if (this._startUp !== undefined) this._endStartUp();
+    this._start.end();
   }
 
   /** See {@link IdleMode.followBeat}. */
@@ -412,7 +410,7 @@ export class SliceRecorder {
   /** Called in each beat. @returns whether beats may be rare from now on: the loop is idle, and the worker knows. */
   beat(): boolean {
     const mayBeRare = this._idle.beat(this._backlog.micros !== 0);
-    if (this._idle.isPause && this._startUp !== undefined) this._tellStarted();
+    if (this._idle.isPause) this._start.pause();
     return mayBeRare;
   }
 
@@ -432,7 +430,7 @@ export class SliceRecorder {
       this._since = time;
       this._returnedAt = 0;
       this._leaveAll();
-      if (this._startUp?.isOver) this._endStartUp();
+      this._start.turn();
       if (isBeat) return;
     }
     this._idle.end(time);
@@ -443,7 +441,7 @@ export class SliceRecorder {
   /** `tally`'s span ends in the iteration in which it waited, and cannot be told of when that is over. */
   private _tellBehind(tally: Tally): void {
     // Loading modules is no block that anybody could wait for.
-    if (this._allowed.isRunning || this._startUp !== undefined) return;
+    if (this._allowed.isRunning || this._start.isOn) return;
     if (tally.behindMicros >= this._thresholdMicros) this._tellSoFar();
     this._backlog.see(tally);
   }
@@ -469,20 +467,11 @@ export class SliceRecorder {
   }
 
   /** Ends the start of the program; where this very iteration has loaded modules for long, only once it is over. */
-  private _see(resource: object, startUp: StartUp): void {
-    startUp.see(resource);
+  private _see(resource: object): void {
     const isSameIteration = loopCount() === this._loopCount;
-    if (startUp.isOver && isSameIteration && this.runningMillis() * 1000 < this._thresholdMicros) this._endStartUp();
-  }
-
-  private _endStartUp(): void {
-    this._startUp = undefined;
-    this._slots[Slot.Starting] = 0;
-    this._tellStarted();
-  }
-
-  private _tellStarted(): void {
-    this._listener.onStarted(Math.max(this.nobody.totalMicros - this._startUpAllowedMicros, 0));
+    if (this._start.see(resource) && isSameIteration && this.runningMillis() * 1000 < this._thresholdMicros) {
+      this._start.end();
+    }
   }
 
   /** What ticks and promise jobs have in common: no native code can have run since the last one. */
@@ -595,7 +584,7 @@ export class SliceRecorder {
     this._clearIteration();
     this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
     this._allowed.clear();
-    if (this._startUp?.isOver) this._endStartUp();
+    this._start.turn();
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
   }
 
@@ -619,7 +608,7 @@ export class SliceRecorder {
   private _note(endedCount: number): boolean {
     let busyMicros = this._ledger.busyMicros;
     // Loading modules is no block; a span that blocks while the program starts is one.
-    const loading = this._startUp !== undefined && this.nobody.iteration === this._ledger.iteration;
+    const loading = this._start.isOn && this.nobody.iteration === this._ledger.iteration;
     if (loading) {
       const { shareMicros } = this.nobody;
       busyMicros -= shareMicros;
