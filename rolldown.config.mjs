@@ -15,7 +15,13 @@ const workerSource = {
   resolveId: (id) => (id.endsWith('/worker-source.js') ? '\0worker-source' : undefined),
   async load(id) {
     if (id !== '\0worker-source') return undefined;
-    const bundle = await rolldown({ input: 'src/watchdog/worker/main.ts', external: [/^node:/], platform: 'node' });
+    const bundle = await rolldown({
+      input: 'src/watchdog/worker/main.ts',
+      external: [/^node:/],
+      platform: 'node',
+      // Of a package in both formats the one that what is not used can be left out of.
+      resolve: { mainFields: ['module', 'main'] },
+    });
     const { output: chunks } = await bundle.generate({
       format: 'cjs',
       strict: true,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { parseHeaders } from './otel/otlp.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
 
 type HookOption = 'blockHook' | 'ignoreBlock';
@@ -36,7 +37,10 @@ const RULES: Record<RuledOption, Rule> = {
     default: undefined,
     expected: 'an object of strings',
     accepts: (value) => isObject(value) && Object.values(value).every((header) => typeof header === 'string'),
-    parse: parseHeaders,
+    parse: (text) => {
+      const { headers, isWhole } = parseHeaders(text);
+      return isWhole ? headers : undefined;
+    },
   },
   maxBlocksPerMinute: number({ default: 60, min: 0, max: 1_000_000 }),
   stackPaths: oneOf('absolute', 'relative', 'none'),
@@ -152,18 +156,6 @@ function oneOf(...values: readonly string[]): Rule {
     accepts: (value) => typeof value === 'string' && values.includes(value),
     parse: (text) => text,
   };
-}
-
-/** `name=value,name=value`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`. */
-function parseHeaders(text: string): Record<string, string> | undefined {
-  try {
-    const pairs = text.split(',').map((pair) => pair.trim().split('='));
-    if (pairs.some(([name, ...value]) => !name || value.length === 0)) return undefined;
-    const decoded = pairs.map(([name = '', ...value]) => [name, value.join('=')].map(decodeURIComponent));
-    return Object.fromEntries(decoded);
-  } catch {
-    return undefined;
-  }
 }
 
 function isObject(value: unknown): value is object {

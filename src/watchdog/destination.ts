@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { sdkIsDisabled } from '../config.js';
+import { endpointOf, settingOf } from '../otel/otlp.js';
 import type { Sdk } from '../otel/sdk.js';
 import type { Signal } from './messages.js';
 
@@ -39,13 +40,9 @@ export class Destination {
   }
 
   private _endpoint(signal: Signal): string {
-    const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_PROTOCOL: protocol } = this._environment;
-    const prefix = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
-    const own = this._url === undefined ? this._environment[`${prefix}_ENDPOINT`] : undefined;
-    if (own) return own;
-    const isGrpc = (this._environment[`${prefix}_PROTOCOL`] ?? protocol)?.trim() === 'grpc';
-    if (isGrpc) return this._url ?? (base || 'http://localhost:4317');
-    return `${(this._url ?? (base || 'http://localhost:4318')).replace(/\/$/, '')}/v1/${signal}`;
+    const isGrpc = settingOf(signal, 'PROTOCOL', this._environment)?.trim() === 'grpc';
+    const environment = this._url === undefined ? this._environment : { OTEL_EXPORTER_OTLP_ENDPOINT: this._url };
+    return endpointOf(signal, environment, isGrpc);
   }
 
   private _isOtlp(signal: 'TRACES' | 'LOGS'): boolean {

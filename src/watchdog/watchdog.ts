@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
 import { SAMPLE_INTERVAL_MILLIS, type StackSample } from '../model.js';
+import { formatHeaders } from '../otel/otlp.js';
 import { resourceOf, type Sdk, type SdkResource } from '../otel/sdk.js';
 import { spanOf } from '../otel/span-of.js';
 import { loopCount, now } from '../system/clock.js';
@@ -332,9 +333,7 @@ export class Watchdog {
       environment.OTEL_EXPORTER_OTLP_PROTOCOL ??= 'http/protobuf';
     }
     if (hangReportHeaders !== undefined) {
-      environment.OTEL_EXPORTER_OTLP_HEADERS = Object.entries(hangReportHeaders)
-        .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
-        .join(',');
+      environment.OTEL_EXPORTER_OTLP_HEADERS = formatHeaders(hangReportHeaders);
     }
     return environment;
   }

@@ -253,7 +253,10 @@ describe('CONTRIBUTING.md', () => {
 describe('commands', () => {
   it.each(paths)('in %s are scripts of package.json, and entries of the package', (path) => {
     const { text, fences } = page(path);
-    const scripts = Array.from(text.matchAll(/\bnpm (?:run(?: --silent)? ([\w:]+)|(test)\b)/g), (it) => it[1] ?? it[2]);
+    const scripts = Array.from(
+      text.matchAll(/\bnpm (?:run(?: --silent)? ([\w:-]+)|(test)\b)/g),
+      (it) => it[1] ?? it[2],
+    );
     expect(scripts.filter((name) => !((name as string) in manifest.scripts))).toEqual([]);
     const shell = fences.filter(({ language }) => language === 'sh').map(({ code }) => code);
     const entries = Array.from(shell.join('').matchAll(/[\w-]+(\/\w+)?(?=[\s'])/g))

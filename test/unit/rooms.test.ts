@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 const SRC = resolve(import.meta.dirname, '../../src');
 
 /** What everybody may import: names and types, nothing that does anything. */
-const VOCABULARY = ['types', 'model', 'semconv', 'version', 'config'];
+const VOCABULARY = ['types', 'model', 'semconv', 'version'];
 
 /**
  * In the order of the flow: each room, and what of the others it may import. Whoever comes first in it measures, and
@@ -18,24 +18,37 @@ const ROOMS: Record<string, readonly string[]> = {
   // What the machine tells, and what there is of OpenTelemetry.
   system: [],
   otel: [],
+  // What the user says.
+  config: ['otel'],
   // What Node.js tells → whose time it was → an Iteration.
   hooks: ['system', 'otel', 'recorder'],
   recorder: ['system', 'otel'],
   following: ['system', 'otel', 'hooks', 'recorder'],
   // What is seen from outside: StackSamples.
-  watchdog: ['system', 'otel', 'block', 'words'],
+  watchdog: ['system', 'otel', 'config', 'block', 'words'],
   delay: ['system'],
   // An Iteration with StackSamples and Evidence → a Block.
-  monitor: ['system', 'otel', 'recorder', 'following', 'watchdog', 'delay', 'block'],
+  monitor: ['system', 'otel', 'config', 'recorder', 'following', 'watchdog', 'delay', 'block'],
   block: ['otel'],
   // A Block → telemetry.
   words: [],
-  report: ['system', 'otel', 'delay', 'block', 'words'],
+  report: ['system', 'otel', 'config', 'delay', 'block', 'words'],
   // Wiring, and what is built upon all of it.
   'debug-sink': ['recorder'],
-  instrumentation: ['system', 'otel', 'recorder', 'following', 'watchdog', 'delay', 'monitor', 'report', 'debug-sink'],
-  preload: ['instrumentation'],
-  debug: ['system', 'otel', 'words', 'report', 'debug-sink', 'preload'],
+  instrumentation: [
+    'system',
+    'otel',
+    'config',
+    'recorder',
+    'following',
+    'watchdog',
+    'delay',
+    'monitor',
+    'report',
+    'debug-sink',
+  ],
+  preload: ['config', 'instrumentation'],
+  debug: ['system', 'otel', 'config', 'words', 'report', 'debug-sink', 'preload'],
   index: ['system', 'instrumentation'],
   register: ['system', 'preload'],
   // The file `debug.ts`.
@@ -43,7 +56,7 @@ const ROOMS: Record<string, readonly string[]> = {
 };
 
 /** Of the vocabulary only the names are known to each other. */
-const OF_VOCABULARY: Record<string, readonly string[]> = { model: ['types'], config: ['types'] };
+const OF_VOCABULARY: Record<string, readonly string[]> = { model: ['types'] };
 
 type Import = readonly [from: string, to: string];
 

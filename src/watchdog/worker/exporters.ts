@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequire } from 'node:module';
+import { settingOf } from '../../otel/otlp.js';
 import type { Signal } from '../messages.js';
 import type { Exported, ExportedLog, ExportedSpan, Items } from './items.js';
 import { postJson } from './json-export.js';
@@ -64,10 +65,7 @@ function exporterOf(signal: Signal, resolveFrom: readonly string[]): Exporter | 
 }
 
 function loadExporter(signal: Signal, resolveFrom: readonly string[]): Exporter | undefined {
-  const protocol =
-    process.env[`OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_PROTOCOL`] ??
-    process.env.OTEL_EXPORTER_OTLP_PROTOCOL ??
-    'http/protobuf';
+  const protocol = settingOf(signal, 'PROTOCOL', process.env) ?? 'http/protobuf';
   const { packageName, className } = EXPORTERS[signal];
   const id = `${packageName}${PACKAGE_SUFFIXES[protocol.trim()] ?? 'proto'}`;
   for (const anchor of anchors(resolveFrom)) {
