@@ -23,7 +23,7 @@ export interface Rule {
 const RULES: Record<RuledOption, Rule> = {
   blockThresholdMillis: number({ default: 50, min: 1, max: 3_600_000 }),
   delayIntervalMillis: number({ default: 20, min: 1, max: 1_000 }),
-  attribution: oneOf('exact', 'sampled'),
+  attribution: oneOf('on-demand', 'exact'),
   watchdog: boolean({ default: true }),
   hangThresholdMillis: number({ default: 2_000, min: 0, max: 3_600_000 }),
   hangAction: oneOf('report', 'abort'),

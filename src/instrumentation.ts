@@ -7,8 +7,10 @@ import { isEnabled, resolveConfig, sdkIsDisabled } from './config.js';
 import { debugSink } from './debug-sink.js';
 import { DelayMeter } from './delay/delay.js';
 import { DelayWindow } from './delay/delay-window.js';
+import type { Attribution } from './following/attribution.js';
 import { Following } from './following/following.js';
-import { Sampling } from './following/sampling.js';
+import { LateBeats } from './following/late-beats.js';
+import { OnDemand } from './following/on-demand.js';
 import { BlockMonitor } from './monitor/block-monitor.js';
 import { EvidenceCollector } from './monitor/evidence.js';
 import { LoopWatch } from './monitor/watch.js';
@@ -23,6 +25,7 @@ import { observeRuntimeMetrics } from './report/runtime-metrics.js';
 import { Guard } from './system/guard.js';
 import { endOwnCode } from './system/own-code.js';
 import { HAS_SHARED_MEMORY } from './system/shared-memory.js';
+import { threadTimeReader } from './system/thread-time.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
 import { Watchdog } from './watchdog/watchdog.js';
@@ -33,6 +36,9 @@ import { Watchdog } from './watchdog/watchdog.js';
  */
 const OWNER_KEY = Symbol.for(PACKAGE_NAME);
 const owners = globalThis as unknown as Record<symbol, EventLoopInstrumentation | undefined>;
+
+const NOT_ON_DEMAND =
+  "blocks are reported under no span: attribution 'on-demand' takes the watchdog and the inspector; 'exact' does without";
 
 /** A program is up by then. Milliseconds. */
 const TELL_MILLIS = 1_000;
@@ -113,7 +119,12 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const log = this._log();
     const given = resolveConfig(this._config, process.env, (message) => log.warn(message));
     const most = sink?.maxThresholdMillis ?? Number.POSITIVE_INFINITY;
-    const config = { ...given, blockThresholdMillis: Math.min(given.blockThresholdMillis, most) };
+    const config = {
+      ...given,
+      blockThresholdMillis: Math.min(given.blockThresholdMillis, most),
+      // The sink is told of each slice.
+      attribution: sink ? 'exact' : given.attribution,
+    } as const;
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
     const watchdog =
       config.watchdog && isMainThread && hasSharedMemory(log) ? new Watchdog(config, log, this._sdk) : undefined;
@@ -127,12 +138,19 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const onNewSpanClass = (span: Span): void => watchdog?.learnSdk(span);
     const recorder = (): SliceRecorder =>
       sink ? new TracedRecorder(sink, ...settings, watchdog?.memory) : new SliceRecorder(...settings, watchdog?.memory);
-    const exact = config.attribution === 'exact' ? new Following(recorder(), onNewSpanClass) : undefined;
-    const sampled = new Sampling(...settings, () => watchdog?.noteStarting(false), onNewSpanClass);
+    const beats = new LateBeats(...settings, () => watchdog?.noteStarting(false));
+    const following = new Following(recorder(), onNewSpanClass, blockThresholdMillis);
+    let attribution: Attribution | undefined = following;
+    if (config.attribution === 'on-demand') {
+      attribution = watchdog?.canLook
+        ? new OnDemand(blockThresholdMillis, following, beats, threadTimeReader(), log)
+        : undefined;
+      if (!attribution) log.warn(NOT_ON_DEMAND);
+    }
     const watch = new LoopWatch(
       config,
-      exact,
-      sampled,
+      attribution,
+      beats,
       monitor,
       watchdog,
       log,

@@ -7,11 +7,6 @@ import type { Block, StackFrame } from './types.js';
 /** Below this an iteration is not told of: its time counts as a wait of 0. Milliseconds. */
 export const MIN_BUSY_MILLIS = 1;
 
-/** Where nothing but looks tells whose time it is, they come so often while the loop is late. Milliseconds. */
-export const SAMPLE_INTERVAL_MILLIS = 10;
-/** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
-export const LOOK_SHARE = 0.02;
-
 /** What a span's attributes say of the blocks that it was blamed for. Microseconds. */
 export interface BlameRecord {
   count: number;
@@ -66,8 +61,10 @@ export interface Iteration {
   readonly shares: readonly SpanShare[];
   /** How many callbacks ran in it; 0 where they are not followed. */
   readonly callbacks: number;
-  /** Whether every slice was followed: else a span that did not reach the threshold alone is not to be accused. */
+  /** Whether it was followed whose time it was. Else it is nobody's, and who waited for it is not known. */
   readonly isExact: boolean;
+  /** Time that was over before anybody followed it, and whose it is taken for: whose code ran when that began. */
+  readonly head?: { readonly share: SpanShare; readonly micros: number } | undefined;
   /** Kind of callback that took most of it, where that is followed. */
   readonly asyncResource?: string | undefined;
 }

@@ -22,6 +22,8 @@ export const ATTR_TIME = 'eventloop.time';
 export const SPAN_BLOCK = 'event loop blocked';
 export const EVENT_BLOCK = 'eventloop.block';
 export const ATTR_BLOCK_SHARED = 'eventloop.block.shared';
+/** True where the verdict rests on time at the head of the block that nobody followed; else left out. */
+export const ATTR_BLOCK_APPROXIMATE = 'eventloop.block.approximate';
 export const ATTR_BLOCK_THRESHOLD = 'eventloop.block.threshold';
 export const ATTR_BLOCK_SPAN_NAMES = 'eventloop.block.span_names';
 export const ATTR_BLOCK_SPAN_DURATIONS = 'eventloop.block.span_durations';

@@ -99,9 +99,14 @@ export interface Block {
   readonly functions: readonly FunctionTime[];
   /**
    * How many callbacks ran, where it was many that made the block together and not one; else undefined, as in
-   * `ignoreBlock`, with `attribution: 'sampled'`, and without stack samples, which tell the two apart.
+   * `ignoreBlock`, and without stack samples, which tell the two apart.
    */
   readonly callbackCount: number | undefined;
+  /**
+   * Whether the verdict rests on time at the head of the block that was over before anybody followed it, and is taken for
+   * that of whoever ran next. Never with `attribution: 'exact'`.
+   */
+  readonly approximate: boolean;
   /** What took most of it; undefined where that is not certain, and in `ignoreBlock`, which is asked sooner. */
   readonly cause: BlockCause | undefined;
   /** Time of this thread on a core, in milliseconds; undefined where the platform does not tell, and in `ignoreBlock`. */
@@ -188,12 +193,13 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    */
   hangReportHeaders?: Record<string, string>;
   /**
-   * How spans are found. `exact` follows every callback. `sampled` installs no hooks at all and asks the watchdog, a few
-   * times per block: for services where a microsecond per request counts. It marks no span in a shared block, writes no
-   * `eventloop.time`, and needs the watchdog. Environment: `OTEL_EVENT_LOOP_ATTRIBUTION`.
-   * @default 'exact'
+   * How spans are found. `on-demand` follows callbacks only while the loop is late: the watchdog's first look inside a late
+   * callback puts the hooks on, and a beat in time takes them off. A loop that is in time pays for no hook. It needs the
+   * watchdog and writes no `eventloop.time`. `exact` follows every callback all the time.
+   * Environment: `OTEL_EVENT_LOOP_ATTRIBUTION`.
+   * @default 'on-demand'
    */
-  attribution?: 'exact' | 'sampled';
+  attribution?: 'on-demand' | 'exact';
   /**
    * How much block spans, log events and hang reports tell of where code is. Hooks and channels get all of it.
    * Environment: `OTEL_EVENT_LOOP_STACK_PATHS`.

@@ -18,7 +18,8 @@ const MAX_ANCESTORS = 32;
  * @param wallClockOffset what to add to the iteration's times to get milliseconds since the Unix epoch.
  */
 export function blame(iteration: Iteration, thresholdMillis: number, wallClockOffset: number): Block {
-  const shares = iteration.shares.map(toShare).sort((a, b) => b.durationMillis - a.durationMillis);
+  const shares = iteration.shares.map(toShare).sort(byDuration);
+  const verdict = judge(shares, thresholdMillis);
   const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;
   return {
@@ -26,7 +27,8 @@ export function blame(iteration: Iteration, thresholdMillis: number, wallClockOf
     endTimeMillis,
     durationMillis,
     thresholdMillis,
-    ...judge(shares, thresholdMillis),
+    ...verdict,
+    approximate: restsOnHead(verdict, iteration, thresholdMillis),
     shares,
     location: undefined,
     hottest: undefined,
@@ -39,8 +41,26 @@ export function blame(iteration: Iteration, thresholdMillis: number, wallClockOf
   };
 }
 
+/** Whether `verdict` would be another if the head, which nobody followed, had been someone else's. */
+function restsOnHead(verdict: Verdict, { head, shares }: Iteration, thresholdMillis: number): boolean {
+  if (head === undefined) return false;
+  const others = shares.map((share) => {
+    const { durationMillis, ...rest } = toShare(share);
+    return { ...rest, durationMillis: share === head.share ? durationMillis - head.micros / 1000 : durationMillis };
+  });
+  const other = judge(others.sort(byDuration), thresholdMillis);
+  const isSame = verdict.shared === other.shared && verdict.blamed.length === other.blamed.length;
+  return !isSame || verdict.blamed.some(({ span }) => !other.blamed.some((share) => share.span === span));
+}
+
+function byDuration(a: BlockShare, b: BlockShare): number {
+  return b.durationMillis - a.durationMillis;
+}
+
+type Verdict = Pick<Block, 'shared' | 'blamed'>;
+
 /** The verdict on `shares`, largest first. */
-export function judge(shares: readonly BlockShare[], thresholdMillis: number): Pick<Block, 'shared' | 'blamed'> {
+export function judge(shares: readonly BlockShare[], thresholdMillis: number): Verdict {
   const alone = shares.filter((share) => share.durationMillis >= thresholdMillis);
   return {
     shared: alone.length === 0,

@@ -20,6 +20,7 @@ export function restOf(whole: Block, before: Block): Block {
     startTimeMillis: before.endTimeMillis,
     durationMillis: whole.durationMillis - before.durationMillis,
     shares,
+    approximate: false,
     ...(verdict.shared && !whole.shared && alone.length > 0 ? { shared: false, blamed: alone } : verdict),
   };
 }

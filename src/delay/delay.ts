@@ -145,12 +145,13 @@ export class DelayMeter {
     const elapsed = time - this._time;
     this._time = time;
     this._idleTime = idle;
+    const turns = this._turns();
     if (runningMillis !== undefined) {
       // The iteration that still runs is told when it is over, and its time belongs to it.
       this._sampler.addElapsed(elapsed - runningMillis + this._runningMillis);
       this._runningMillis = runningMillis;
     } else {
-      const turns = this._turns();
+      this._runningMillis = 0;
       if (this._started) {
         this._sampler.addElapsed(elapsed);
         this._estimate(Math.max(0, elapsed - idled), lateMillis, turns);

@@ -4,7 +4,7 @@ import type { StartUp } from '../recorder/start-up.js';
 /** Who finds out whose time the loop's was, from {@link start} to {@link stop}, and tells its listener of busy iterations. */
 export interface Attribution {
   /** As the option of that name has it. */
-  readonly kind: 'exact' | 'sampled';
+  readonly kind: 'exact' | 'on-demand' | 'none';
 
   /**
    * @param startUp given while the program still loads its modules, which is no block.
@@ -18,8 +18,8 @@ export interface Attribution {
   /** The timer of our own beat, whose callback says nothing about the loop; another one whenever the pace has changed. */
   followBeat(timer: object): void;
 
-  /** The loop has turned to its beat, so late. */
-  beat(lateMillis: number): void;
+  /** The loop has turned to its beat, so late; the next one is due after so long. */
+  beat(lateMillis: number, dueAfterMillis: number): void;
 
   /**
    * Asked at the end of each beat: how far apart they are to be from now on, if `usual` is what was wished for. A process
@@ -27,8 +27,11 @@ export interface Attribution {
    */
   paceMillis(usual: number): number;
 
-  /** A look of the watchdog, which was asked for at `askedAt`, interrupts whatever runs now; see `WatchdogListener`. */
-  look(askedAt: number, isPrompt: boolean): void;
+  /** How late a beat may be before the watchdog is to look, in milliseconds. Asked at the end of each beat. */
+  readonly mostLateMillis: number;
+
+  /** A look of the watchdog interrupts whatever runs now; see `WatchdogListener`. */
+  look(isPrompt: boolean): void;
 
   /** How long the iteration that still runs has been busy, in milliseconds; undefined where that is not followed. */
   runningMillis(): number | undefined;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { executionAsyncResource } from 'node:async_hooks';
 import type { Span } from '@opentelemetry/api';
 import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
 import { tapHandles } from '../hooks/handle-tap.js';
-import { installHooks } from '../hooks/hooks.js';
+import { HAS_ASYNC_CONTEXT_FRAME, installHooks } from '../hooks/hooks.js';
 import { whenContextManagerAppears } from '../hooks/manager-watch.js';
-import { tapSpanEnd } from '../hooks/span-tap.js';
+import { SpanTap } from '../hooks/span-tap.js';
 import { registered } from '../otel/registered.js';
 import { IDLE_INTERVAL_MILLIS } from '../recorder/idle-mode.js';
 import type { SliceRecorder } from '../recorder/recorder.js';
@@ -15,19 +16,38 @@ import type { Attribution } from './attribution.js';
 /** Follows every callback: a recorder with the hooks that feed it, put on and taken off as often as is wanted. */
 export class Following implements Attribution {
   readonly kind = 'exact';
+  /** Once half of a block is over. */
+  readonly mostLateMillis: number;
   /** What takes off what is on, in the order in which it was put on. */
   private readonly _undo: (() => void)[] = [];
+  private readonly _spanTap: SpanTap;
   private _tappedManager: object | undefined;
   private _untapManager: (() => void) | undefined;
+  /** Whether it was put on in the midst of things: V8 does not announce an `await` that had begun before. */
+  private _isLate = false;
 
-  /** @param _onNewSpanClass called with the first span of each class. */
+  /** @param onNewSpanClass called with the first span of each class. */
   constructor(
     private readonly _recorder: SliceRecorder,
-    private readonly _onNewSpanClass: (span: Span) => void,
-  ) {}
+    onNewSpanClass: (span: Span) => void,
+    thresholdMillis: number,
+  ) {
+    this._spanTap = new SpanTap(_recorder, onNewSpanClass);
+    this.mostLateMillis = Math.max(thresholdMillis / 2, 5);
+  }
 
   get isOn(): boolean {
     return this._undo.length > 0;
+  }
+
+  /** How many blocks there were so far. */
+  get blockCount(): number {
+    return this._recorder.blockCount;
+  }
+
+  /** Whether nothing waits for a block any more. */
+  get isCaughtUp(): boolean {
+    return this._recorder.isCaughtUp;
   }
 
   start(startUp: StartUp | undefined): void {
@@ -35,17 +55,34 @@ export class Following implements Attribution {
     if (!hasIterationClock()) {
       throw new Error('this Node.js does not count its loop iterations: it takes 20.18, 22.8 or newer');
     }
+    this._isLate = false;
+    this._putOn(() => this._recorder.start(startUp));
+  }
+
+  /**
+   * Follows from here on, in the midst of whatever runs: in a look of the watchdog. The iteration has been busy for
+   * `headMillis`, of which nobody has seen anything.
+   *
+   * @throws like {@link start}.
+   */
+  startLate(headMillis: number): void {
+    this._isLate = true;
+    this._putOn(() => this._recorder.startLate(headMillis, currentResource()));
+  }
+
+  private _putOn(start: () => void): void {
     const recorder = this._recorder;
-    this._undo.push(tapSpanEnd(recorder, this._onNewSpanClass));
-    this._undo.push(whenContextManagerAppears(() => this._followManager()));
-    this._undo.push(() => this._leaveManager());
-    this._followManager();
-    this._undo.push(tapAsyncResource(recorder));
-    this._undo.push(tapHandles(recorder));
-    recorder.start(startUp);
-    this._undo.push(() => recorder.stop());
     try {
+      this._spanTap.on();
+      this._undo.push(() => this._spanTap.off());
+      this._undo.push(whenContextManagerAppears(() => this._followManager()));
+      this._undo.push(() => this._leaveManager());
+      this._followManager();
+      this._undo.push(tapAsyncResource(recorder));
+      this._undo.push(tapHandles(recorder, !this._isLate));
+      this._undo.push(() => recorder.stop());
       this._undo.push(installHooks(recorder));
+      start();
     } catch (error) {
       this.stop();
       throw new Error(`hooks cannot be installed: ${error}`, { cause: error });
@@ -69,8 +106,11 @@ export class Following implements Attribution {
     return this._recorder.beat() ? Math.max(usual, IDLE_INTERVAL_MILLIS) : usual;
   }
 
-  look(_askedAt: number, isPrompt: boolean): void {
-    this._recorder.witness(this._recorder.activeContext(), isPrompt);
+  look(isPrompt: boolean): void {
+    const recorder = this._recorder;
+    // Scopes that were entered ahead of the taps are left without a word.
+    const isUnannounced = recorder.isInMidst || (this._isLate && HAS_ASYNC_CONTEXT_FRAME);
+    recorder.witness(recorder.activeContext(), isPrompt, isUnannounced);
   }
 
   runningMillis(): number {
@@ -100,5 +140,15 @@ export class Following implements Attribution {
     this._untapManager?.();
     this._untapManager = undefined;
     this._tappedManager = undefined;
+  }
+}
+
+/** Whose callback runs. */
+function currentResource(): object {
+  try {
+    return executionAsyncResource();
+  } catch {
+    // Where a native addon gives none.
+    return {};
   }
 }

@@ -25,6 +25,8 @@ const CONNECTION: Kind = { isMakersAtFirst: true, canBeMakersOwn: false };
 const CHILD: Kind = { isMakersAtFirst: true, canBeMakersOwn: true };
 /** What others ask, or what happens in the world. */
 const SHARED: Kind = { isMakersAtFirst: false, canBeMakersOwn: true };
+/** Whoever made it, others may have used it since. */
+const UNKNOWN: Kind = { isMakersAtFirst: false, canBeMakersOwn: false };
 /** Calls back once, for who made it, or in a context of its own. */
 const ORDINARY = undefined;
 
@@ -99,21 +101,26 @@ class Use implements Override {
  * tell whose answer it is, and nobody is charged: the continuations of the callers run in contexts of their own anyway.
  * Nor is anybody where nobody sends: a watched file changes for no request.
  *
+ * @param sawAll whether it is on from the start. Else others may have sent before, and what comes back is nobody's until it
+ * is known who asked.
  * @returns a function that takes the tap off again.
  */
-export function tapHandles(recorder: SliceRecorder): () => void {
+export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void {
   const uses = new WeakMap<object, Use>();
   /** By prototype: to ask a foreign object for its class can run code of the application's. */
   const kinds = new WeakMap<object, Kind | typeof ORDINARY>();
   const untaps: (() => void)[] = [];
 
+  function newUse(handle: object, kind: Kind): Use {
+    const use = new Use(sawAll ? kind : UNKNOWN);
+    if (!sawAll) use.noteSent(undefined);
+    uses.set(handle, use);
+    return use;
+  }
+
   function noteSent(handle: object | null | undefined, kind: Kind): void {
     if (handle == null) return;
-    let use = uses.get(handle);
-    if (use === undefined) {
-      use = new Use(kind);
-      uses.set(handle, use);
-    }
+    const use = uses.get(handle) ?? newUse(handle, kind);
     const sender = recorder.activeContext();
     // A library's queue goes on under who made the handle, whosever turn it is: in its callbacks nobody can tell.
     use.noteSent(sender === recorder.override?.context ? undefined : sender);
@@ -202,9 +209,8 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     if (kind === ORDINARY) return undefined;
     let use = uses.get(resource);
     if (use === undefined) {
-      if (kind.isMakersAtFirst) return undefined;
-      use = new Use(kind);
-      uses.set(resource, use);
+      if (kind.isMakersAtFirst && sawAll) return undefined;
+      use = newUse(resource, kind);
     }
     return use.answers(context) ? use : undefined;
   };

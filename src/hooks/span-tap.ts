@@ -12,25 +12,44 @@ interface SpanFollower {
  * Tells the recorder when a span is about to end, because after `end()` nothing can be written on it any more and a
  * span often ends inside its own block. An instrumentation cannot add a span processor to NodeSDK, so `end` is wrapped
  * once on the prototype of each class of recording span, which works with any SDK.
- *
- * @param onNewClass called with the first span of each class.
- * @returns a function that unwraps them all.
  */
-export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => void): () => void {
-  const untaps: (() => void)[] = [];
-  const tapped = new WeakSet<object>();
-  let lastSeen: object | null = null;
+export class SpanTap {
+  private readonly _untaps: (() => void)[] = [];
+  /** Classes that were met: few, and of the SDK's. */
+  private readonly _prototypes = new Set<Span>();
+  private _lastSeen: object | null = null;
 
-  recorder.followSpans((span) => {
-    const prototype = Object.getPrototypeOf(span) as Span | null;
-    if (prototype === lastSeen) return;
-    lastSeen = prototype;
-    if (prototype === null || tapped.has(prototype)) return;
-    tapped.add(prototype);
-    onNewClass(span);
+  /** @param _onNewClass called with the first span of each class. */
+  constructor(
+    private readonly _recorder: SpanFollower,
+    private readonly _onNewClass: (span: Span) => void,
+  ) {}
+
+  on(): void {
+    for (const prototype of this._prototypes) this._tap(prototype);
+    this._recorder.followSpans((span) => {
+      const prototype = Object.getPrototypeOf(span) as Span | null;
+      if (prototype === this._lastSeen) return;
+      this._lastSeen = prototype;
+      if (prototype === null || this._prototypes.has(prototype)) return;
+      this._prototypes.add(prototype);
+      this._onNewClass(span);
+      this._tap(prototype);
+    });
+  }
+
+  /** Unwraps them all. */
+  off(): void {
+    for (const untap of this._untaps) untap();
+    this._untaps.length = 0;
+    this._recorder.followSpans(undefined);
+  }
+
+  private _tap(prototype: Span): void {
+    const recorder = this._recorder;
     const original = prototype.end;
     if (typeof original !== 'function') return;
-    untaps.push(
+    this._untaps.push(
       patchMethod(
         prototype,
         'end',
@@ -43,9 +62,5 @@ export function tapSpanEnd(recorder: SpanFollower, onNewClass: (span: Span) => v
         }.end,
       ),
     );
-  });
-  return () => {
-    for (const untap of untaps) untap();
-    recorder.followSpans(undefined);
-  };
+  }
 }

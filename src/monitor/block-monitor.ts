@@ -63,7 +63,7 @@ export class BlockMonitor implements RecorderListener, BeatListener {
   private readonly _startUp: StartUpTimes;
 
   constructor(
-    private readonly _config: Pick<ResolvedConfig, 'blockThresholdMillis' | 'ignoreBlock'>,
+    private readonly _config: Pick<ResolvedConfig, 'attribution' | 'blockThresholdMillis' | 'ignoreBlock'>,
     private readonly _listener: BlockListener,
     private readonly _delay: DelayMeter,
     private readonly _evidence: EvidenceCollector,
@@ -119,7 +119,9 @@ export class BlockMonitor implements RecorderListener, BeatListener {
   onSpanEnding(share: SpanShare, span: Span, blockSoFar: Iteration | undefined): void {
     this._guard.run('write on a span', () => {
       if (blockSoFar && !this._isIgnored(this._toBlock(blockSoFar))) this._listener.onBlamed(share, undefined);
-      if (share.totalMicros >= MIN_TOTAL_MICROS) this._listener.onSpanTime(share, span);
+      // Followed on demand, it would be no more than what ran in blocks.
+      const isWhole = this._config.attribution === 'exact';
+      if (isWhole && share.totalMicros >= MIN_TOTAL_MICROS) this._listener.onSpanTime(share, span);
       this._stalls.mark(share);
     });
     // A program that ends its last span often shuts the SDK down next, ahead of any beat.
@@ -167,12 +169,10 @@ export class BlockMonitor implements RecorderListener, BeatListener {
   }
 
   /** The iteration is over that `part` was a block of, mostly all of it. */
-  private _close(part: BlockPart, { shares, isExact }: Iteration): void {
+  private _close(part: BlockPart, { shares }: Iteration): void {
     const { block } = part;
     // At once: the span may end before the next beat.
-    // A shared block found by samples is no evidence against anybody.
-    const blamed = block.shared && !isExact ? [] : block.blamed;
-    for (const { span } of blamed) {
+    for (const { span } of block.blamed) {
       const share = span && shares.find((share) => share.span === span);
       if (share !== undefined) this._listener.onBlamed(share, part);
     }

@@ -29,14 +29,14 @@ export class LoopWatch {
   private _isAnnounced = false;
 
   /**
-   * @param _exact undefined where that is not wanted.
-   * @param _sampled in its place, also where it cannot be had.
+   * @param _wanted undefined where that is known not to be had.
+   * @param _otherwise in its place, also where it cannot be had.
    * @param _onSample told of each stack sample, inside the blocked code: must not throw.
    */
   constructor(
     private readonly _config: ResolvedConfig,
-    private readonly _exact: Attribution | undefined,
-    private readonly _sampled: Attribution,
+    private readonly _wanted: Attribution | undefined,
+    private readonly _otherwise: Attribution,
     private readonly _listener: BeatListener,
     private readonly _watchdog: Watchdog | undefined,
     private readonly _diag: DiagLogger,
@@ -58,12 +58,14 @@ export class LoopWatch {
     context.with(ROOT_CONTEXT, () => {
       const { delayIntervalMillis } = this._config;
       const onBeat = (lateMillis: number, dueAfterMillis: number): void => {
-        attribution.beat(lateMillis);
+        attribution.beat(lateMillis, dueAfterMillis);
         this._watchdog?.beat();
         this._listener.onBeat(lateMillis, dueAfterMillis, attribution.runningMillis());
         // A hook of the application may have disabled us meanwhile.
         if (this._isStopped) return;
-        beat.setPace(attribution.paceMillis(delayIntervalMillis));
+        const paceMillis = attribution.paceMillis(delayIntervalMillis);
+        beat.setPace(paceMillis);
+        this._watchdog?.lookAfter(paceMillis + attribution.mostLateMillis);
         if (!this._isAnnounced) this._announce(attribution);
       };
       const beat = startBeat(delayIntervalMillis, onBeat, (timer) => {
@@ -72,31 +74,29 @@ export class LoopWatch {
       });
       this._undo.push(() => beat.stop());
       this._watchdog?.noteStarting(startUp !== undefined);
+      this._watchdog?.lookAfter(delayIntervalMillis + attribution.mostLateMillis);
       this._watchdog?.start(
         {
-          onLook: (askedAt, isPrompt) => attribution.look(askedAt, isPrompt),
+          onLook: (isPrompt) => attribution.look(isPrompt),
           onAwake: () => context.with(ROOT_CONTEXT, beat.now),
           onSample: this._onSample,
         },
-        attribution.kind === 'sampled',
+        attribution.kind === 'on-demand',
       );
     });
   }
 
   private _startAttribution(startUp: StartUp | undefined): Attribution {
-    if (this._exact !== undefined) {
+    if (this._wanted !== undefined) {
       try {
-        this._exact.start(startUp);
-        return this._exact;
+        this._wanted.start(startUp);
+        return this._wanted;
       } catch (error) {
-        this._diag.warn(`attribution falls back to 'sampled', ${(error as Error).message}`);
+        this._diag.warn(`blocks are reported under no span: ${(error as Error).message}`);
       }
     }
-    this._sampled.start(startUp);
-    if (this._watchdog === undefined) {
-      this._diag.warn("attribution 'sampled' needs the watchdog, which is off here: blocks are reported under no span");
-    }
-    return this._sampled;
+    this._otherwise.start(startUp);
+    return this._otherwise;
   }
 
   /** As soon as somebody listens: NodeSDK says who, before or after it has started us. */

@@ -9,6 +9,8 @@ import type { OverriddenContext, Override } from './overridden-context.js';
 export class CallDepth {
   /** 0 outside of all callbacks, and in promise jobs, whose end is not told. */
   depth = 0;
+  /** Whether something runs of which nobody has seen the beginning: that it returns says nothing of what is outside of it. */
+  isInMidst = false;
   /** Whether the outermost callback is nested in a promise job. */
   private _isInJob = false;
   /** Contexts to go back to; the first is that of a promise job. */
@@ -22,6 +24,12 @@ export class CallDepth {
     this.depth++;
   }
 
+  /** Something is going on that nobody has seen begin. */
+  beginInMidst(seesReturns: boolean): void {
+    this.isInMidst = true;
+    this.depth = seesReturns ? 1 : 0;
+  }
+
   /** A promise job that has not ended is about to be interrupted by a callback. */
   interruptJob(context: Context | undefined, overridden: OverriddenContext): void {
     this._isInJob = true;
@@ -32,7 +40,7 @@ export class CallDepth {
   leave(): boolean {
     const depth = this.depth - 1;
     if (depth <= 0 && !this._isInJob) {
-      this.depth = 0;
+      this.depth = this.isInMidst ? 1 : 0;
       return false;
     }
     this.depth = depth;
@@ -56,6 +64,7 @@ export class CallDepth {
   leaveAll(): void {
     this.depth = 0;
     this._isInJob = false;
+    this.isInMidst = false;
   }
 
   /** Keeps no context any longer. */

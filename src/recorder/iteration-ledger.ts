@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Iteration } from '../model.js';
 import type { Tally } from './span-time.js';
 
 /** Up to here the fast way from milliseconds to whole microseconds does not overflow. */
@@ -23,6 +24,7 @@ export class IterationLedger {
   busyMicros = 0;
   /** Where the last slice that counts ended. */
   endedAt = 0;
+  private _head: Iteration['head'];
   /** Who ran: the first {@link count} of them. */
   ran: (Tally | undefined)[] = [];
   count = 0;
@@ -47,6 +49,17 @@ export class IterationLedger {
     this.endedAt = time;
   }
 
+  /** The iteration was busy for so long until `time`, before anybody followed it: taken for `tally`'s time. */
+  addHead(tally: Tally, millis: number, time: number): void {
+    this.add(tally, millis, time);
+    this._head = { share: tally, micros: this.busyMicros };
+  }
+
+  /** What of it nobody has seen, and whose it is taken for. */
+  get head(): Iteration['head'] {
+    return this._head;
+  }
+
   /** Who ran, for whoever keeps it. */
   tallies(): Tally[] {
     return this.ran.slice(0, this.count) as Tally[];
@@ -58,6 +71,7 @@ export class IterationLedger {
     else for (let i = 0; i < this.count; i++) this.ran[i] = undefined;
     this.count = 0;
     this.busyMicros = 0;
+    this._head = undefined;
     this.iteration = (this.iteration + 1) | 0;
   }
 

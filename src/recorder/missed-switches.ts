@@ -25,6 +25,11 @@ export class MissedSwitches {
     this._lookedAt = time;
   }
 
+  /** When a change came that the last look saw, if it is believed: at any moment since ours was sure. */
+  get halfway(): number {
+    return (this._sureUntil + this._lookedAt) / 2;
+  }
+
   /**
    * The look saw `tally` in place of whose slice it is, in this callback.
    *
@@ -34,7 +39,7 @@ export class MissedSwitches {
    */
   see(tally: Tally, since: number, job: number, isPrompt: boolean): number | undefined {
     if (this._since === since && this._job === job && this._tally === tally) return this._at;
-    this._at = isPrompt ? (this._sureUntil + this._lookedAt) / 2 : this._lookedAt;
+    this._at = isPrompt ? this.halfway : this._lookedAt;
     this._since = since;
     this._job = job;
     this._tally = tally;

@@ -102,8 +102,12 @@ export class SliceRecorder {
   private _endMarked = false;
   private readonly _end = (): void => {
     this._endMarked = false;
-    if (!this.seesReturns && this._tally !== this.nobody) this._returnedAt = now();
+    if (this._calls.isInMidst) this._calls.leaveAll();
+    else if (this.seesReturns) return;
+    if (this._tally !== this.nobody) this._returnedAt = now();
   };
+  /** How many iterations were blocks so far. */
+  blockCount = 0;
 
   private readonly _thresholdMicros: number;
   private readonly _start: ProgramStart;
@@ -159,9 +163,37 @@ export class SliceRecorder {
     this._tally = this._lookUp(this._context);
   }
 
+  /**
+   * Starts in the midst of running code, in a look, in an iteration that has been busy for `headMillis`. Of that head nobody
+   * has seen anything: it is taken for that of whose code runs now, in a callback of `resource`.
+   */
+  startLate(headMillis: number, resource: object): void {
+    this.start(undefined);
+    const context = this._context;
+    const override = context === undefined ? undefined : this.overrideOf(resource, context);
+    if (override !== undefined) this._enterOverridden(override);
+    this._published?.publish(this._tally);
+    this._calls.beginInMidst(this.seesReturns);
+    this._ledger.addHead(this._tally, headMillis, this._since);
+    // No tick: their queue may be in the midst of a change.
+    this._endMarked = true;
+    addPromiseJob(this._end);
+  }
+
+  /** Whether something still runs of which nobody has seen the beginning: its return tells nothing. */
+  get isInMidst(): boolean {
+    return this._calls.isInMidst;
+  }
+
+  /** Whether nothing waits for what was before. */
+  get isCaughtUp(): boolean {
+    return this._backlog.micros === 0;
+  }
+
   stop(): void {
     this._enabled = false;
     this._idle.stop();
+    this._published?.clear();
     this._clearIteration();
     this._calls.forget();
     this._leaveAll();
@@ -212,7 +244,7 @@ export class SliceRecorder {
         this._overridden.set(override, this._calls.scopes);
         this._switchTo(context, now());
       }
-    } else {
+    } else if (!this._calls.isInMidst) {
       // Native code that follows is nobody's: where this was nobody's too, there is no need to tell them apart.
       this._returnedAt = this._tally === this.nobody ? 0 : now();
     }
@@ -327,10 +359,15 @@ export class SliceRecorder {
    * A look of the watchdog saw `context` active in the midst of running code; see {@link MissedSwitches}.
    *
    * @param isPrompt whether it came when it was asked for.
+   * @param isBelieved whether it is enough by itself: where not all changes are announced, because hooks came in the midst.
    */
-  witness(context: Context | undefined, isPrompt: boolean): void {
+  witness(context: Context | undefined, isPrompt: boolean, isBelieved = false): void {
     if (!this._enabled) return;
-    this._missed.look(now(), this._since);
+    this._missed.look(now(), Math.max(this._since, this._returnedAt));
+    if (isBelieved && isPrompt && !this._spans.isBusy) {
+      this._followLook(context, this._missed.halfway);
+      return;
+    }
     if (context === this._context || this._spans.isBusy || this._returnedAt !== 0) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
@@ -341,6 +378,20 @@ export class SliceRecorder {
     this._since = at;
     this._tally = tally;
     this._context = context;
+  }
+
+  /** Since `time` it is `context` whose code runs, whatever we have seen. */
+  private _followLook(context: Context | undefined, time: number): void {
+    const tally = this._lookUp(context);
+    if (this._returnedAt !== 0) {
+      // Under no span there is no telling it from native code.
+      if (tally === this.nobody) return;
+      this._charge(this._returnedAt);
+      this._add(this.nobody, time - this._returnedAt, time);
+      this._since = time;
+      this._returnedAt = 0;
+    }
+    if (tally !== this._tally) this._switchTo(context, time);
   }
 
   /** Whether `tally` reached the threshold inside the iteration that is still running. */
@@ -386,6 +437,7 @@ export class SliceRecorder {
       shares: this._ledger.tallies(),
       callbacks: this._callbacksSoFar(),
       isExact: true,
+      head: this._ledger.head,
     };
   }
 
@@ -617,6 +669,7 @@ export class SliceRecorder {
     const allMicros = busyMicros + this._allowed.micros;
     if (allMicros >= NOTED_MICROS) this._listener.onIteration(allMicros / 1000);
     if (busyMicros < this._thresholdMicros) return false;
+    this.blockCount++;
     this._backlog.beginAnew();
     let tallies = this._ledger.tallies();
     if (loading) tallies = tallies.filter((tally) => tally !== this.nobody);
@@ -630,6 +683,7 @@ export class SliceRecorder {
       shares: tallies,
       callbacks: this._callbacksSoFar(),
       isExact: true,
+      head: this._ledger.head,
       asyncResource: this._blockedIn(),
     });
     return true;

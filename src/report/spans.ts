@@ -66,6 +66,7 @@ export function blockAttributes(block: Block, suppressed: number): Attributes {
     [semconv.ATTR_BLOCK_THRESHOLD]: toSeconds(block.thresholdMillis),
     [semconv.ATTR_BLOCK_SPAN_NAMES]: listed.map((share) => share.name),
     [semconv.ATTR_BLOCK_SPAN_DURATIONS]: listed.map((share) => toSeconds(share.durationMillis)),
+    ...(block.approximate && { [semconv.ATTR_BLOCK_APPROXIMATE]: true }),
     ...(block.cause && { [semconv.ATTR_BLOCK_CAUSE]: block.cause }),
     ...(block.cpuMillis !== undefined && { [semconv.ATTR_BLOCK_CPU_TIME]: toSeconds(block.cpuMillis) }),
     ...(block.gcMillis !== undefined && { [semconv.ATTR_BLOCK_GC_TIME]: toSeconds(block.gcMillis) }),

@@ -69,8 +69,10 @@ export const Field = {
   AskedAt: 4,
   /** Worker → main: for how long the main thread had stood without a core by then, all in all. */
   QueuedAsked: 5,
+  /** Main → worker: so long after a beat the next is late enough to look. */
+  LookAfterMillis: 6,
 } as const;
-const FIELDS = 6;
+const FIELDS = 7;
 
 /** One entry of the ring: ticket, lengths, ids, name. */
 const ENTRY_BYTES = 256;

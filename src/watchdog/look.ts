@@ -22,22 +22,7 @@ export const MAX_FRAMES = 200;
 const ANONYMOUS = '<anonymous>';
 
 /** A look takes some 80 frames, and V8 compiles in it what runs for the first time. Words of the stack, 32 KiB. */
-const ROOM: readonly undefined[] = new Array(4096).fill(undefined);
-
-/**
- * Whether the stack has room for a look. One that runs out of it half-way could not even put back what it has changed.
- * V8 asks for the room of all arguments before it passes them on, however many of them are used.
- */
-export function hasRoom(): boolean {
-  try {
-    Reflect.apply(nothing, undefined, ROOM);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function nothing(): void {}
+export const ROOM_WORDS = 4_096;
 
 /** A stack as the look found it, from the code that was interrupted down. */
 export interface RawStack {

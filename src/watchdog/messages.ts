@@ -9,8 +9,6 @@ export interface WorkerData {
   readonly memory: SharedArrayBuffer;
   /** What to add to the process's clock to get the main thread's `performance.now()`. */
   readonly clockOffset: number;
-  /** The beat is this late: look. Milliseconds. */
-  readonly firstLookMillis: number;
   /** The shortest time between two looks. Milliseconds. */
   readonly lookIntervalMillis: number;
   /** Whether looks are allowed and possible here. */

@@ -3,16 +3,17 @@ import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import type { ResolvedConfig } from '../config.js';
-import { SAMPLE_INTERVAL_MILLIS, type StackSample } from '../model.js';
+import type { StackSample } from '../model.js';
 import { formatHeaders } from '../otel/otlp.js';
 import { resourceOf, type Sdk, type SdkResource } from '../otel/sdk.js';
 import { spanOf } from '../otel/span-of.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
+import { hasRoom } from '../system/stack-room.js';
 import { mainThreadTimeReader } from '../system/thread-time.js';
 import type { StackFrame } from '../types.js';
 import { Destination } from './destination.js';
-import { hasRoom, type KnownFrames, ownFile, readStack } from './look.js';
+import { type KnownFrames, ownFile, ROOM_WORDS, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
 import {
   type FromWorker,
@@ -48,6 +49,12 @@ const MAX_SIGHT_FRAMES = 64;
 const MAX_EXIT_WAIT_MILLIS = 1_000;
 /** A span and a log event. */
 const MOST_SIGNALS = 2;
+/**
+ * The shortest time between two looks; and where hooks come only in the midst of a block, so that looks have to tell of what
+ * V8 does not announce to them. Milliseconds.
+ */
+const LOOK_INTERVAL_MILLIS = 20;
+const DEMAND_LOOK_INTERVAL_MILLIS = 10;
 const MAX_RESTARTS = 5;
 const FIRST_RESTART_MILLIS = 1_000;
 
@@ -64,10 +71,9 @@ export interface WatchdogListener {
   /**
    * A look interrupts whatever runs. Called inside the blocked code: must not throw.
    *
-   * @param askedAt since when it had been due: nothing but one native call can have run since, or it had come sooner.
    * @param isPrompt whether it came when it was asked for. Else native code held it up.
    */
-  onLook(askedAt: number, isPrompt: boolean): void;
+  onLook(isPrompt: boolean): void;
   /** What a look saw and is kept. Called like {@link onLook}. */
   readonly onSample: ((sample: StackSample, at: number) => void) | undefined;
   /** The worker asks for a beat, because the loop is no longer at rest. */
@@ -82,8 +88,7 @@ export class Watchdog {
   readonly memory = new SharedMemory();
   /** Undefined until {@link start}. */
   private _listener: WatchdogListener | undefined;
-  /** Nothing else tells whose time it is: look early and often. */
-  private _isSampling = false;
+  private _lookIntervalMillis = LOOK_INTERVAL_MILLIS;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
   /** Of its own: what a look interrupts may be reading it as well. */
   private readonly _mainThreadTime = mainThreadTimeReader();
@@ -125,11 +130,11 @@ export class Watchdog {
    * Starts the worker: at once, because the first turn of the loop may be the longest of all, and is over before the first
    * beat. The thread comes up beside this one, which spends 2 ms on it.
    *
-   * @param isSampling whether nothing but its looks tells whose time it is.
+   * @param looksOften whether looks have to tell what no hook announces.
    */
-  start(listener: WatchdogListener, isSampling: boolean): void {
+  start(listener: WatchdogListener, looksOften: boolean): void {
     this._listener = listener;
-    this._isSampling = isSampling;
+    this._lookIntervalMillis = looksOften ? DEMAND_LOOK_INTERVAL_MILLIS : LOOK_INTERVAL_MILLIS;
     this._beat();
     try {
       this._start();
@@ -147,6 +152,16 @@ export class Watchdog {
   /** Whether the program still starts; the recorder says itself when that is over. */
   noteStarting(isStarting: boolean): void {
     this.memory.slots[Slot.Starting] = isStarting ? 1 : 0;
+  }
+
+  /** Whether the thread can be looked at, as far as that is known ahead of {@link start}. */
+  get canLook(): boolean {
+    return whyNotWatch() === undefined && whyNotLook() === undefined;
+  }
+
+  /** The first look is due so long after the last beat. Milliseconds. */
+  lookAfter(millis: number): void {
+    this.memory.fields[Field.LookAfterMillis] = millis;
   }
 
   /** The loop has turned in time, or turns again. */
@@ -289,13 +304,11 @@ export class Watchdog {
   }
 
   private _spawn(mayLook: boolean): void {
-    const { blockThresholdMillis, delayIntervalMillis, hangThresholdMillis, hangAction, stackPaths } = this._config;
+    const { hangThresholdMillis, hangAction, stackPaths } = this._config;
     const workerData: WorkerData = {
       memory: this.memory.buffer,
       clockOffset: now() - processClock(),
-      firstLookMillis:
-        delayIntervalMillis + (this._isSampling ? SAMPLE_INTERVAL_MILLIS : Math.max(blockThresholdMillis / 2, 5)),
-      lookIntervalMillis: this._isSampling ? SAMPLE_INTERVAL_MILLIS : 20,
+      lookIntervalMillis: this._lookIntervalMillis,
       mayLook,
       hangThresholdMillis,
       hangAction,
@@ -395,7 +408,8 @@ export class Watchdog {
   /** Runs inside the blocked code. */
   private readonly _look = (): string => {
     try {
-      if (!hasRoom()) return '';
+      // One that runs out of it half-way could not even put back what it has changed.
+      if (!hasRoom(ROOM_WORDS)) return '';
       return JSON.stringify(this._see());
     } catch {
       return '';
@@ -417,7 +431,7 @@ export class Watchdog {
     const callback = slots[Slot.Callbacks] as number;
     const jobs = (job - (slots[Slot.JobsAsked] as number)) | 0;
     const isPrompt = this._isPrompt(at - askedAt) || jobs >= MANY_JOBS;
-    this._listener?.onLook(askedAt, isPrompt);
+    this._listener?.onLook(isPrompt);
     // After a native call and in another callback or promise job than it was made in: nothing here was there.
     const seen = isPrompt || jobs === 0 ? readStack(OWN_FRAMES + 1, this._knownFrames) : NO_STACK;
     const before = this._lastLook;

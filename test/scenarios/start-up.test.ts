@@ -27,7 +27,7 @@ describe('./debug', () => {
   it.each([
     ['the first turn of a server', BY_REQUIRE, {}],
     ['the first turn of a server', BY_IMPORT, {}],
-    ['the first turn of a server', BY_REQUIRE, { OTEL_EVENT_LOOP_ATTRIBUTION: 'sampled' }],
+    ['the first turn of a server', BY_REQUIRE, { OTEL_EVENT_LOOP_ATTRIBUTION: 'on-demand' }],
     ['the first turn is all there is', BY_REQUIRE, {}],
     ['the first turn ends in process.exit', BY_REQUIRE, {}],
   ])('says once what start-up took: %s, %j, %j', async (scenario, nodeArgs, env) => {

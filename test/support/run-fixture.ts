@@ -13,6 +13,9 @@ export const FIXTURES = process.env.TEST_APP
   ? join(process.env.TEST_APP, 'fixtures')
   : join(REPOSITORY, 'test/fixtures');
 
+/** How spans are found in them, where they do not say so themselves. */
+export const ATTRIBUTION = process.env.TEST_ATTRIBUTION ?? 'exact';
+
 /** Major version of the Node.js that runs the fixtures. */
 export const NODE_MAJOR = Number((process.env.TEST_NODE_VERSION ?? process.version).replace(/^v/, '').split('.')[0]);
 
@@ -54,6 +57,7 @@ export function runFixture(file: string, options: RunOptions = {}): Promise<Run>
           OTEL_METRICS_EXPORTER: 'none',
           OTEL_LOGS_EXPORTER: 'none',
           OTEL_NODE_RESOURCE_DETECTORS: 'none',
+          OTEL_EVENT_LOOP_ATTRIBUTION: ATTRIBUTION,
           ...options.env,
         },
       },

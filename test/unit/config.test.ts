@@ -12,7 +12,7 @@ function resolve(config: unknown, environment: NodeJS.ProcessEnv = {}) {
 const DEFAULTS = {
   blockThresholdMillis: 50,
   delayIntervalMillis: 20,
-  attribution: 'exact',
+  attribution: 'on-demand',
   watchdog: true,
   hangThresholdMillis: 2000,
   hangAction: 'report',
@@ -69,7 +69,7 @@ describe('resolveConfig', () => {
   });
 
   it.each([
-    ['attribution', 'sampled', 'exactly'],
+    ['attribution', 'exact', 'sampled'],
     ['hangAction', 'abort', 'restart'],
     ['stackPaths', 'relative', 'short'],
     ['stackPaths', 'none', 'None'],

@@ -68,7 +68,7 @@ afterEach(() => {
 });
 
 it(`follows each block while it is on and none while it is off, ${CYCLES} times in a row`, async () => {
-  const following = new Following(new SliceRecorder(50, 20, listener, undefined), () => {});
+  const following = new Following(new SliceRecorder(50, 20, listener, undefined), () => {}, 50);
   for (let i = 0; i < CYCLES; i++) {
     following.start(undefined);
     await block(`on ${i}`);
@@ -88,7 +88,7 @@ it('leaves nothing behind', async () => {
     ),
   ];
   const before = taps();
-  const following = new Following(new SliceRecorder(50, 20, listener, undefined), () => {});
+  const following = new Following(new SliceRecorder(50, 20, listener, undefined), () => {}, 50);
   following.start(undefined);
   await block('on');
   expect(following.isOn).toBe(true);

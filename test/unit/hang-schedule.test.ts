@@ -36,7 +36,7 @@ function watch(data: Partial<WorkerData>): void {
     },
   };
   new Lookout(
-    { firstLookMillis: 45, lookIntervalMillis: 20, mayLook: false, ...data } as WorkerData,
+    { lookIntervalMillis: 20, mayLook: false, ...data } as WorkerData,
     memory,
     () => time,
     () => 0,
@@ -71,6 +71,7 @@ beforeEach(() => {
   time = 0;
   waitsFor = 0;
   memory = new SharedMemory();
+  memory.fields[Field.LookAfterMillis] = 45;
   reports = [];
   written.length = 0;
   report = async () => {};

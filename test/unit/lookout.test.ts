@@ -8,7 +8,8 @@ import { Lookout } from '../../src/watchdog/worker/lookout.js';
 
 /** For how long the process is stopped, in milliseconds. */
 const STOPPED = 200;
-const DATA = { firstLookMillis: 25, lookIntervalMillis: 10, mayLook: true, hangThresholdMillis: 0 } as WorkerData;
+const FIRST_LOOK_MILLIS = 25;
+const DATA = { lookIntervalMillis: 10, mayLook: true, hangThresholdMillis: 0 } as WorkerData;
 
 /** One that watches, with nothing else around it. */
 function startLookout(tell: (message: FromWorker) => void = () => {}, data = DATA): void {
@@ -50,6 +51,7 @@ beforeEach(() => {
   time = 0;
   queued = 0;
   memory = new SharedMemory();
+  memory.fields[Field.LookAfterMillis] = FIRST_LOOK_MILLIS;
   waits = 0;
   look.mockReset();
   prepare.mockReset();
@@ -195,7 +197,7 @@ describe('a block', () => {
     startLookout(undefined, { ...DATA, lookIntervalMillis: 20 });
     advance(3_000);
     const gaps = looks.slice(1).map((at, i) => at - (looks[i] as number));
-    expect(Math.abs((looks[0] as number) - DATA.firstLookMillis)).toBeLessThanOrEqual(2);
+    expect(Math.abs((looks[0] as number) - FIRST_LOOK_MILLIS)).toBeLessThanOrEqual(2);
     expect(gaps.slice(0, 2)).toEqual([5, 10]);
     for (const [i, gap] of gaps.slice(2).entries()) {
       const wanted = Math.max(20, 0.02 * (looks[i + 2] as number));
@@ -215,7 +217,7 @@ describe('a main thread that has no core', () => {
 
   it('is not looked at before it has had the time', () => {
     queued = 20;
-    advance(DATA.firstLookMillis + 20 - 3);
+    advance(FIRST_LOOK_MILLIS + 20 - 3);
     expect(look).not.toHaveBeenCalled();
     advance(3);
     expect(look).toHaveBeenCalledTimes(1);
@@ -229,14 +231,14 @@ describe('a main thread that has no core', () => {
       }
       memory.fields[Field.BeatAt] = time;
     }
-    advance(DATA.firstLookMillis - 3);
+    advance(FIRST_LOOK_MILLIS - 3);
     expect(look).not.toHaveBeenCalled();
   });
 
   it('is looked at in time where it had none before the beat', () => {
     queued = 1_000;
     memory.fields[Field.BeatAt] = time;
-    advance(DATA.firstLookMillis + 3);
+    advance(FIRST_LOOK_MILLIS + 3);
     expect(look).toHaveBeenCalledTimes(1);
   });
 });
@@ -269,7 +271,7 @@ describe('while the loop turns', () => {
     setTimeout(read, 1);
     advance(1);
     expect(read).toHaveBeenCalled();
-    advance(DATA.firstLookMillis - 10 - 3);
+    advance(FIRST_LOOK_MILLIS - 10 - 3);
     expect(look).not.toHaveBeenCalled();
     advance(3);
     expect(look).toHaveBeenCalledTimes(1);

@@ -16,6 +16,7 @@ const block: Block = {
   durationMillis: 80.4,
   thresholdMillis: 50,
   shared: false,
+  approximate: false,
   blamed: [nobody],
   shares: [nobody],
   location: { frame: stack[0] as StackFrame, stack, accuracy: 'during', share: 1 },

@@ -39,6 +39,7 @@ function block(parts: Partial<Block>): Block {
     cause: undefined,
     cpuMillis: undefined,
     gcMillis: undefined,
+    approximate: false,
     asyncResource: undefined,
     ...parts,
   };

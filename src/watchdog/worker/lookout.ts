@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LOOK_SHARE } from '../../model.js';
 import { Field, type PublishedSpan, Rest, type SharedMemory, Slot } from '../../system/shared-memory.js';
 import type { FromWorker, Sight, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
@@ -20,6 +19,8 @@ const OVERSLEPT_MILLIS = 20;
  * function that runs from one of many that take turns, and most blocks are short. Milliseconds.
  */
 const SECOND_LOOK_MILLIS = 5;
+/** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
+const LOOK_SHARE = 0.02;
 /** How often a look that found no code of the application is repeated at once. */
 const MAX_REPEATS = 5;
 /** A look that waits so long for its answer is held up by native code. Milliseconds. */
@@ -136,8 +137,8 @@ export class Lookout {
     else this._silentMillis += Math.min(time, this._wakeAt + OVERSLEPT_MILLIS) - this._wokenAt;
     this._wokenAt = time;
 
-    if (isExcused) return this._doze(time, this._data.firstLookMillis);
-    let untilLookMillis = this._data.firstLookMillis - (time - beatAt);
+    if (isExcused) return this._doze(time, this._lookAfterMillis());
+    let untilLookMillis = this._lookAfterMillis() - (time - beatAt);
     // A thread that has no core has no time either in which to block, and to be looked at takes some of it.
     if (untilLookMillis <= 0) untilLookMillis += this._mainQueuedMillis() - this._queuedMillis;
     // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
@@ -161,7 +162,7 @@ export class Lookout {
     const { slots, fields } = this._memory;
     const beatAt = fields[Field.BeatAt] as number;
     // Longer than it takes from beat to beat.
-    const mostMillis = Math.max(MAX_REST_MILLIS, 2 * this._data.firstLookMillis);
+    const mostMillis = Math.max(MAX_REST_MILLIS, 2 * this._lookAfterMillis());
     const from = this._now();
     this._owesAwake = true;
     const outcome = Atomics.wait(slots, Slot.Resting, Rest.Noticed, mostMillis);
@@ -226,6 +227,10 @@ export class Lookout {
     const { lookIntervalMillis } = this._data;
     const soon = this._looks === 0 ? lookIntervalMillis : SECOND_LOOK_MILLIS * this._looks;
     return Math.max(Math.min(soon, lookIntervalMillis), this._silentMillis * LOOK_SHARE);
+  }
+
+  private _lookAfterMillis(): number {
+    return this._memory.fields[Field.LookAfterMillis] as number;
   }
 
   private _look(repeats: number): void {

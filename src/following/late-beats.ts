@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { RecorderListener } from '../recorder/recorder.js';
+import { Tally } from '../recorder/span-time.js';
+import type { StartUp } from '../recorder/start-up.js';
+import { idleTime, loopCount, now } from '../system/clock.js';
+import type { Attribution } from './attribution.js';
+
+/** The first beat that is no later than this ends the start of the program. Milliseconds. */
+const STARTED_MILLIS = 5;
+
+/**
+ * What the beats tell where nothing is followed: how long the loop has been busy, and nothing about whose time it was. A
+ * block that nothing else has seen is reported under no span.
+ */
+export class LateBeats implements Attribution {
+  readonly kind = 'none';
+  readonly mostLateMillis: number;
+  private readonly _nobody = new Tally(undefined);
+  private readonly _thresholdMicros: number;
+  private _beatAt = 0;
+  private _idleTime = 0;
+  private _loopCount = 0;
+  /** How long after the last beat the next is due. */
+  private _dueAfterMillis: number;
+  /** Whether the program still loads its modules, which is no block. */
+  private _isStarting = false;
+  /** How long it has blocked meanwhile. */
+  private _startMicros = 0;
+
+  /** @param _onStarted called once the program has started. */
+  constructor(
+    thresholdMillis: number,
+    intervalMillis: number,
+    private readonly _listener: RecorderListener,
+    private readonly _onStarted: () => void,
+  ) {
+    this.mostLateMillis = Math.max(thresholdMillis / 2, 5);
+    this._thresholdMicros = thresholdMillis * 1000;
+    this._dueAfterMillis = intervalMillis;
+  }
+
+  start(startUp: StartUp | undefined): void {
+    this._isStarting = startUp !== undefined;
+    this.startOver();
+  }
+
+  stop(): void {}
+
+  followBeat(): void {}
+
+  /** How late the next beat is by now; less than 0 where it is not due. Milliseconds. */
+  get lateMillis(): number {
+    return now() - this._beatAt - this._dueAfterMillis;
+  }
+
+  /** How long the iteration that runs has been busy by now, as far as that is known without a hook. Milliseconds. */
+  get busyMillis(): number {
+    return this._busyMillis(now(), idleTime(), loopCount());
+  }
+
+  /** Of an iteration that is over nobody tells. */
+  runningMillis(): undefined {
+    return undefined;
+  }
+
+  beat(_lateMillis: number, dueAfterMillis: number): void {
+    const time = now();
+    const idle = idleTime();
+    const count = loopCount();
+    const busyMicros = Math.round(this._busyMillis(time, idle, count) * 1000);
+    if (busyMicros >= this._thresholdMicros) this._report(busyMicros, time, count);
+    if (this._isStarting && this.lateMillis < STARTED_MILLIS) this._endStart();
+    this._begin(time, idle, count, dueAfterMillis);
+  }
+
+  paceMillis(usual: number): number {
+    return usual;
+  }
+
+  look(): void {}
+
+  /** What ran since the last beat is none of our business: it was followed, or allowed to block. */
+  startOver(dueAfterMillis = this._dueAfterMillis): void {
+    this._begin(now(), idleTime(), loopCount(), dueAfterMillis);
+  }
+
+  allow(): () => void {
+    this.flush();
+    return () => this.startOver();
+  }
+
+  flush(): void {
+    this.beat(0, this._dueAfterMillis);
+    if (this._isStarting) this._endStart();
+  }
+
+  /**
+   * The beat comes at the end of its iteration. Where the loop turned once since, it is all one iteration that was busy;
+   * where it turned more often, only the last of them is late, and it began at any moment before the beat was due.
+   */
+  private _busyMillis(time: number, idle: number, count: number): number {
+    const busyMillis = Math.max(time - this._beatAt - (idle - this._idleTime), 0);
+    if (count - this._loopCount <= 1) return busyMillis;
+    const lateMillis = Math.max(time - this._beatAt - this._dueAfterMillis, 0);
+    return Math.min(lateMillis + this._dueAfterMillis / 2, busyMillis);
+  }
+
+  private _begin(time: number, idle: number, count: number, dueAfterMillis: number): void {
+    this._beatAt = time;
+    this._idleTime = idle;
+    this._loopCount = count;
+    this._dueAfterMillis = dueAfterMillis;
+  }
+
+  private _report(busyMicros: number, endedAt: number, loopCount: number): void {
+    if (this._isStarting) {
+      this._startMicros += busyMicros;
+      this._listener.onStartUp(loopCount, busyMicros);
+      return;
+    }
+    this._nobody.shareMicros = busyMicros;
+    this._listener.onBusyIteration({
+      loopCount,
+      endedAt,
+      busyMicros,
+      startMicros: 0,
+      startTurn: 0,
+      shares: [this._nobody],
+      callbacks: 0,
+      isExact: false,
+    });
+  }
+
+  private _endStart(): void {
+    this._isStarting = false;
+    this._listener.onStarted(this._startMicros);
+    this._onStarted();
+  }
+}

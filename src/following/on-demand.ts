@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { DiagLogger } from '@opentelemetry/api';
+import type { StartUp } from '../recorder/start-up.js';
+import { now } from '../system/clock.js';
+import { hasRoom } from '../system/stack-room.js';
+import type { ThreadTimeReader } from '../system/thread-time.js';
+import type { Attribution } from './attribution.js';
+import type { Following } from './following.js';
+import type { LateBeats } from './late-beats.js';
+
+/** Beats are no further apart: the time ahead of the first look is nobody's but by guess. Milliseconds. */
+const MOST_INTERVAL_MILLIS = 10;
+/** A beat so late may be in a block: the watchdog looks. Milliseconds. */
+const LATE_MILLIS = 4;
+/** A look that finds less of an iteration has come behind the block that it was asked for. Milliseconds. */
+const LEAST_HEAD_MILLIS = 2;
+/** Each time that it was no block after all, the next look comes so much later, and with each beat in time sooner again. */
+const GROWTH = 1.5;
+const DECAY = 0.995;
+/** Words of the stack, 128 KiB: hooks that are put on for the first time are compiled meanwhile. */
+const ROOM_WORDS = 16_384;
+/** A program that has not started by then is at work. Milliseconds. */
+const LONGEST_START_MILLIS = 5_000;
+
+/**
+ * Follows the loop only where it is late. The first look of the watchdog inside of a late callback puts the recorder on,
+ * in the midst of the block; from there on everything is exact. The first beat in time behind the block and its backlog
+ * takes it off.
+ *
+ * On a loop that is often a little late without ever being blocked, looks come later and later, up to half the threshold,
+ * and take less and less.
+ */
+export class OnDemand implements Attribution {
+  readonly kind = 'on-demand';
+  /** How often it was put on and taken off so far. */
+  ons = 0;
+  offs = 0;
+  private readonly _leastLateMillis: number;
+  private readonly _mostLateMillis: number;
+  private _lateMillis: number;
+  private _isSwitching = false;
+  /** How many blocks there had been when it was put on. */
+  private _blocksBefore = -1;
+  private _hasComplained = false;
+  private _startUp: StartUp | undefined;
+  private _startsUntil = 0;
+  /** How long this thread had stood without a core at the last beat. */
+  private _queuedMillis = 0;
+
+  constructor(
+    thresholdMillis: number,
+    private readonly _following: Following,
+    private readonly _beats: LateBeats,
+    private readonly _threadTime: ThreadTimeReader,
+    private readonly _diag: DiagLogger,
+  ) {
+    this._leastLateMillis = Math.min(LATE_MILLIS, Math.max(thresholdMillis / 4, 1));
+    this._mostLateMillis = Math.max(this._leastLateMillis, thresholdMillis / 2);
+    this._lateMillis = this._leastLateMillis;
+  }
+
+  /** While the program loads its modules everything is followed: what is its start, and what a block, callbacks tell. */
+  start(startUp: StartUp | undefined): void {
+    this._beats.start(undefined);
+    this._startUp = startUp;
+    this._startsUntil = now() + LONGEST_START_MILLIS;
+    // Also where nothing starts: what cannot be had comes to light.
+    this._following.start(startUp);
+    this.ons++;
+  }
+
+  stop(): void {
+    this._following.stop();
+  }
+
+  get mostLateMillis(): number {
+    return this._lateMillis;
+  }
+
+  followBeat(timer: object): void {
+    this._following.followBeat(timer);
+  }
+
+  beat(lateMillis: number, dueAfterMillis: number): void {
+    // On a machine without a core for it each beat is late, and that is no reason to follow anything.
+    const queuedMillis = this._queuedSoFar();
+    const ownLateMillis = lateMillis - (queuedMillis - this._queuedMillis);
+    this._queuedMillis = queuedMillis;
+    if (!this._following.isOn) {
+      this._beats.beat(lateMillis, dueAfterMillis);
+      this._lateMillis = Math.max(this._lateMillis * DECAY, this._leastLateMillis);
+      return;
+    }
+    this._following.beat();
+    this._beats.startOver(dueAfterMillis);
+    if (ownLateMillis < this._lateMillis && this._following.isCaughtUp && !this._isStarting()) this._takeOff();
+  }
+
+  /** No further apart than the head of a block may be long, of which nobody sees anything. */
+  paceMillis(usual: number): number {
+    return Math.min(usual, MOST_INTERVAL_MILLIS);
+  }
+
+  look(isPrompt: boolean): void {
+    if (this._following.isOn) this._following.look(isPrompt);
+    else if (!this._isSwitching && this._beats.lateMillis >= 0) this._putOn();
+  }
+
+  runningMillis(): number | undefined {
+    return this._following.isOn ? this._following.runningMillis() : undefined;
+  }
+
+  allow(): () => void {
+    if (!this._following.isOn) return this._beats.allow();
+    const end = this._following.allow();
+    return () => {
+      end();
+      this._beats.startOver();
+    };
+  }
+
+  flush(): void {
+    if (this._following.isOn) this._following.flush();
+    else this._beats.flush();
+  }
+
+  private _isStarting(): boolean {
+    return this._startUp !== undefined && !this._startUp.isOver && now() < this._startsUntil;
+  }
+
+  /** In the midst of the application's code. Never throws. */
+  private _putOn(): void {
+    const queuedMillis = this._queuedSoFar() - this._queuedMillis;
+    const headMillis = this._beats.busyMillis;
+    if (this._beats.lateMillis < queuedMillis || headMillis < LEAST_HEAD_MILLIS || !hasRoom(ROOM_WORDS)) return;
+    this._isSwitching = true;
+    try {
+      this._following.startLate(headMillis);
+      this.ons++;
+      this._blocksBefore = this._following.blockCount;
+    } catch (error) {
+      if (!this._hasComplained) this._diag.warn('blocks are not followed:', error);
+      this._hasComplained = true;
+    }
+    this._isSwitching = false;
+  }
+
+  private _queuedSoFar(): number {
+    return this._threadTime()?.queuedMillis ?? 0;
+  }
+
+  private _takeOff(): void {
+    // What is still open has begun a moment ago, with this beat.
+    this._following.flush();
+    this._following.stop();
+    this.offs++;
+    if (this._following.blockCount === this._blocksBefore) {
+      this._lateMillis = Math.min(this._lateMillis * GROWTH, this._mostLateMillis);
+    }
+  }
+}
