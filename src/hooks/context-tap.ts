@@ -3,7 +3,7 @@ import { AsyncLocalStorage, AsyncResource, executionAsyncResource } from 'node:a
 import type { Context, ContextManager } from '@opentelemetry/api';
 import type { SliceRecorder } from '../recorder/recorder.js';
 import { patchMethod } from '../system/patch.js';
-import { HAS_ASYNC_CONTEXT_FRAME } from './hooks.js';
+import { HAS_ASYNC_CONTEXT_FRAME } from '../system/promise-hooks.js';
 
 /** Looked up once: each register that `run` needs less lets the application nest it deeper. */
 const apply = Reflect.apply;
@@ -66,14 +66,13 @@ function tapStorage(storage: Storage, manager: TappableManager, recorder: SliceR
   const key = keepsStoreOnResource() ? storage.kResourceStore : undefined;
   const untapRun = patchMethod(storage, 'run', runOf(storage, key, enterWith, recorder));
   const untapAttach = tapAttach(manager, recorder);
-  recorder.activeContext = () => storage.getStore();
-  recorder.contextOf = key === undefined ? recorder.activeContext : (resource) => storeOf(storage, key, resource);
+  const active = (): Store => storage.getStore();
+  recorder.followContexts({ active, of: key === undefined ? active : (resource) => storeOf(storage, key, resource) });
   return () => {
     untapEnterWith();
     untapRun();
     untapAttach();
-    recorder.activeContext = noStore;
-    recorder.contextOf = noStore;
+    recorder.followContexts(undefined);
   };
 }
 
@@ -192,7 +191,7 @@ function runOnResource(key: symbol, recorder: SliceRecorder): Storage['run'] {
 function tapManager(manager: TappableManager, recorder: SliceRecorder): () => void {
   const untapWith = patchMethod(manager, 'with', around(manager.with as AnyFunction, 1, recorder));
   const untapAttach = tapAttach(manager, recorder);
-  recorder.activeContext = () => {
+  const active = (): Store => {
     // Asked in async hooks, where a throw ends the process.
     try {
       const context: Context | undefined = manager.active();
@@ -201,12 +200,11 @@ function tapManager(manager: TappableManager, recorder: SliceRecorder): () => vo
       return undefined;
     }
   };
-  recorder.contextOf = recorder.activeContext;
+  recorder.followContexts({ active, of: active });
   return () => {
     untapWith();
     untapAttach();
-    recorder.activeContext = noStore;
-    recorder.contextOf = noStore;
+    recorder.followContexts(undefined);
   };
 }
 
@@ -289,8 +287,4 @@ export function tapAsyncResource(recorder: SliceRecorder): () => void {
       },
     }.runInAsyncScope,
   );
-}
-
-function noStore(): undefined {
-  return undefined;
 }

@@ -201,7 +201,7 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
     return kind;
   }
 
-  recorder.overrideOf = (resource, context) => {
+  const overrideOf = (resource: object, context: Context): Override | undefined => {
     if (typeof resource !== 'object' || resource === null) return undefined;
     const prototype = Object.getPrototypeOf(resource) as object | null;
     if (prototype === null) return undefined;
@@ -214,10 +214,11 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
     }
     return use.answers(context) ? use : undefined;
   };
+  recorder.followHandles({ overrideOf });
 
   return () => {
     for (const untap of untaps.reverse()) untap();
-    recorder.overrideOf = () => undefined;
+    recorder.followHandles(undefined);
   };
 }
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AsyncLocalStorage, createHook, executionAsyncResource } from 'node:async_hooks';
+import { createHook, executionAsyncResource } from 'node:async_hooks';
 import * as v8 from 'node:v8';
 import type { Context } from '@opentelemetry/api';
 import type { SliceRecorder } from '../recorder/recorder.js';
-
-/** Node.js ≥24 keeps the context in V8 (AsyncContextFrame); before, and with `--no-async-context-frame`, in async_hooks. */
-export const HAS_ASYNC_CONTEXT_FRAME = !('_propagate' in AsyncLocalStorage.prototype);
+import { PROMISES_APART } from '../system/promise-hooks.js';
 
 interface HookOptions {
   before(asyncId: number): void;
@@ -16,15 +14,12 @@ interface HookOptions {
 
 /**
  * Feeds the recorder from async_hooks and, where they can be had apart, from V8's promise hooks.
- * Neither `init` nor `destroy` is installed: they are what makes other users of async_hooks slow. Nor is `after`, where
- * async_hooks follows promises: Node's `emitHook` looks hooks up by their kind, V8 optimises that look-up for one kind
- * only, and two kinds cost four times as much as one.
+ * Neither `init` nor `destroy` is installed: they are what makes other users of async_hooks slow. Nor is `after`
+ * for a recorder that does not ask for it.
  *
  * @returns a function that removes every hook again.
  */
 export function installHooks(recorder: SliceRecorder): () => void {
-  const promisesApart = HAS_ASYNC_CONTEXT_FRAME && knowsTrackPromises();
-
   const options: HookOptions = {
     before: () => {
       let resource: object = STRANGER;
@@ -35,7 +30,7 @@ export function installHooks(recorder: SliceRecorder): () => void {
       try {
         resource = executionAsyncResource();
         context = recorder.contextOf(resource);
-        isReaction = !promisesApart && resource instanceof Promise;
+        isReaction = !PROMISES_APART && resource instanceof Promise;
         isJob = isReaction || isTick(resource);
       } catch {
         resource = STRANGER;
@@ -45,12 +40,11 @@ export function installHooks(recorder: SliceRecorder): () => void {
       else recorder.enterCallback(resource, context);
     },
   };
-  if (promisesApart) options.trackPromises = false;
-  recorder.seesReturns = promisesApart || recorder.needsReturns;
+  if (PROMISES_APART) options.trackPromises = false;
   if (recorder.seesReturns) options.after = () => recorder.leaveCallback();
   const hook = createHook(options).enable();
 
-  const stopPromiseHook = promisesApart
+  const stopPromiseHook = PROMISES_APART
     ? (v8.promiseHooks.onBefore(() => recorder.enterPromiseJob()) as unknown as () => void)
     : undefined;
 
@@ -69,14 +63,4 @@ const STRANGER = Object.freeze({});
 /** Native addons have plain objects for resources, too. To ask for the prototype takes V8 longer than for the constructor. */
 function isTick(resource: { constructor: unknown; callback?: unknown }): boolean {
   return resource.constructor === Object && resource.callback !== undefined;
-}
-
-/** Where the option is known, it refuses to go together with `promiseResolve`; elsewhere it is ignored. */
-function knowsTrackPromises(): boolean {
-  try {
-    createHook({ promiseResolve() {}, trackPromises: false } as Parameters<typeof createHook>[0]);
-    return false;
-  } catch {
-    return true;
-  }
 }

@@ -2,6 +2,7 @@
 import type { Context, Span } from '@opentelemetry/api';
 import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
+import { PROMISES_APART } from '../system/promise-hooks.js';
 import { jobsOf, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { AllowedCode } from './allowed-code.js';
 import { Backlog, type BacklogListener } from './backlog.js';
@@ -12,6 +13,7 @@ import { MissedSwitches } from './missed-switches.js';
 import { OverriddenContext, type Override } from './overridden-context.js';
 import { ProgramStart } from './program-start.js';
 import { PublishedSpans } from './published-spans.js';
+import type { ContextReader, HandleReader } from './readers.js';
 import { SpanLookup } from './span-lookup.js';
 import type { Tally } from './span-time.js';
 import type { StartUp } from './start-up.js';
@@ -64,8 +66,6 @@ const LONG_SLICE_MILLIS = 1;
  * nothing is caught, and a clock is read only where it can change what is reported.
  */
 export class SliceRecorder {
-  /** Whether it takes {@link leaveCallback} at any price. */
-  readonly needsReturns: boolean = false;
   /** Own time of everything that ran under no span, and of native code between callbacks. */
   readonly nobody: Tally;
 
@@ -90,11 +90,6 @@ export class SliceRecorder {
 
   private readonly _overridden = new OverriddenContext();
 
-  /**
-   * Whether {@link leaveCallback} is called. Else a mark behind the last job tells when JavaScript has returned, and a
-   * callback that native code calls in the midst of another's keeps the context until the next change of it is seen.
-   */
-  seesReturns = true;
   protected readonly _calls = new CallDepth();
 
   private readonly _backlog: Backlog;
@@ -113,12 +108,9 @@ export class SliceRecorder {
   private readonly _start: ProgramStart;
   private _enabled = false;
 
-  /** Reads the store of the context manager; replaced by the context tap. */
-  activeContext: () => Context | undefined = noContext;
-  /** The same for async_hooks' current resource, where that is at hand already. */
-  contextOf: (resource: object) => Context | undefined = noContext;
-  /** Whom to charge while this handle calls back in `context`, if not whose context it is; set by the handle tap. */
-  overrideOf: (resource: object, context: Context) => Override | undefined = noOverride;
+  private _activeContext: ContextReader['active'] = noContext;
+  private _contextOf: ContextReader['of'] = noContext;
+  private _overrideOf: HandleReader['overrideOf'] = noOverride;
   private readonly _missed = new MissedSwitches();
 
   /** Where {@link Slot.Callbacks} and {@link Slot.Jobs} are counted, and {@link Slot.Resting} set. */
@@ -129,12 +121,16 @@ export class SliceRecorder {
   /**
    * @param _headMillis native time at the head of an iteration counts only above this.
    * @param memory tells the watchdog which span runs, should the loop never come back.
+   * @param seesReturns whether {@link leaveCallback} is called. Else a mark behind the last job tells when JavaScript has
+   * returned, and a callback that native code calls in the midst of another's keeps the context until the next change of it
+   * is seen.
    */
   constructor(
     thresholdMillis: number,
     private readonly _headMillis: number,
     private readonly _listener: RecorderListener,
     memory: SharedMemory | undefined,
+    readonly seesReturns = PROMISES_APART,
   ) {
     this._thresholdMicros = Math.round(thresholdMillis * 1000);
     this._published = memory && new PublishedSpans(memory);
@@ -159,7 +155,7 @@ export class SliceRecorder {
     this._idleTime = idleTime();
     this._since = now();
     this._returnedAt = 0;
-    this._context = this.activeContext();
+    this._context = this._activeContext();
     this._tally = this._lookUp(this._context);
   }
 
@@ -200,6 +196,27 @@ export class SliceRecorder {
     this._spans.forget();
   }
 
+  /** Asks `reader` for contexts from now on; undefined: there are none. */
+  followContexts(reader: ContextReader | undefined): void {
+    this._activeContext = reader?.active ?? noContext;
+    this._contextOf = reader?.of ?? noContext;
+  }
+
+  /** Asks `reader` for handles from now on; undefined: of none is anything known. */
+  followHandles(reader: HandleReader | undefined): void {
+    this._overrideOf = reader?.overrideOf ?? noOverride;
+  }
+
+  /** The active context, as the context manager has it. */
+  activeContext(): Context | undefined {
+    return this._activeContext();
+  }
+
+  /** See {@link ContextReader.of}. */
+  contextOf(resource: object): Context | undefined {
+    return this._contextOf(resource);
+  }
+
   /** See {@link SpanLookup.followSpans}. */
   followSpans(onNewSpan: ((span: Span) => void) | undefined): void {
     this._spans.followSpans(onNewSpan);
@@ -216,7 +233,7 @@ export class SliceRecorder {
     else if (this._endMarked && this._calls.depth === 0) this._calls.interruptJob(this._context, this._overridden);
     this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
     if (this._backlog.micros !== 0) this._backlog.enter(resource);
-    const override = context === undefined ? undefined : this.overrideOf(resource, context);
+    const override = context === undefined ? undefined : this._overrideOf(resource, context);
     if (override === undefined) this._enter(context, undefined);
     else this._enterOverridden(override);
     if (!this.seesReturns) this._markEnd();
@@ -254,7 +271,7 @@ export class SliceRecorder {
   enterPromiseJob(): void {
     if (this._idle.isOn) this._beginAnew(false);
     this._countJob();
-    const context = this.activeContext();
+    const context = this._activeContext();
     if (context !== this._context || this._overridden.override !== undefined) {
       this._overridden.set(undefined, 0);
       this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
@@ -323,7 +340,7 @@ export class SliceRecorder {
 
   /** Running code may have changed the context in a way that tells us no more than that. */
   resync(): void {
-    if (this._enabled) this.enterContext(this.activeContext());
+    if (this._enabled) this.enterContext(this._activeContext());
   }
 
   /** The same where what was before a change is active again: `override` and `scopes` are what was true ahead of it. */
@@ -335,7 +352,7 @@ export class SliceRecorder {
     }
     if (this._returnedAt !== 0) this._chargeNative();
     this._overridden.set(override, scopes);
-    this._switchTo(this.activeContext(), now());
+    this._switchTo(this._activeContext(), now());
   }
 
   /** `span.end()` was called: whatever is to be written on the span must be written now. */

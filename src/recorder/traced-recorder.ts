@@ -2,8 +2,9 @@
 import { executionAsyncResource } from 'node:async_hooks';
 import type { Context, Span } from '@opentelemetry/api';
 import { now } from '../system/clock.js';
+import type { SharedMemory } from '../system/shared-memory.js';
 import type { Override } from './overridden-context.js';
-import { SliceRecorder } from './recorder.js';
+import { type RecorderListener, SliceRecorder } from './recorder.js';
 import type { Tally } from './span-time.js';
 
 const STARTING = 'start-up';
@@ -24,7 +25,6 @@ export interface SliceSink {
  * own, so that without `./debug` nothing has to ask whether anybody listens.
  */
 export class TracedRecorder extends SliceRecorder {
-  override readonly needsReturns = true;
   private _asyncResource = STARTING;
   /** How long each kind of callback ran in this iteration, in milliseconds. */
   private readonly _ran = new Map<string, number>();
@@ -32,9 +32,12 @@ export class TracedRecorder extends SliceRecorder {
 
   constructor(
     private readonly _sink: SliceSink,
-    ...settings: ConstructorParameters<typeof SliceRecorder>
+    thresholdMillis: number,
+    headMillis: number,
+    listener: RecorderListener,
+    memory: SharedMemory | undefined,
   ) {
-    super(...settings);
+    super(thresholdMillis, headMillis, listener, memory, true);
   }
 
   override enterCallback(resource: object, context: Context | undefined): void {

@@ -258,10 +258,11 @@ class World {
       onCaughtUp() {},
       onWake() {},
     };
-    this._recorder = new SliceRecorder(THRESHOLD_MICROS / 1_000, HEAD_MICROS / 1_000, listener, this._memory);
-    this._recorder.seesReturns = _seesReturns;
-    this._recorder.activeContext = () => this._contexts[manager.active];
-    this._recorder.overrideOf = (resource) => (resource as { override?: Override }).override;
+    const settings = [THRESHOLD_MICROS / 1_000, HEAD_MICROS / 1_000, listener, this._memory] as const;
+    this._recorder = new SliceRecorder(...settings, _seesReturns);
+    const active = (): Context | undefined => this._contexts[manager.active];
+    this._recorder.followContexts({ active, of: active });
+    this._recorder.followHandles({ overrideOf: (resource) => (resource as { override?: Override }).override });
     this._recorder.followBeat(this._beatTimer);
   }
 

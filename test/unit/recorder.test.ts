@@ -26,12 +26,12 @@ const listener = {
 };
 
 /** A recorder, and the blocks that it has found. */
-function recording(): { recorder: InstanceType<typeof SliceRecorder>; iterations: Iteration[] } {
+function recording(seesReturns = true): { recorder: InstanceType<typeof SliceRecorder>; iterations: Iteration[] } {
   const iterations: Iteration[] = [];
   const onBusyIteration = (iteration: Iteration): void => {
     iterations.push(iteration);
   };
-  return { recorder: new SliceRecorder(50, 20, { ...listener, onBusyIteration }, undefined), iterations };
+  return { recorder: new SliceRecorder(50, 20, { ...listener, onBusyIteration }, undefined, seesReturns), iterations };
 }
 
 /** Nothing more runs. @returns the tallies that `span` had in its blocks. */
@@ -128,8 +128,7 @@ it.each([
   ['tick', 'enterTick'],
   ['promise job', 'enterReaction'],
 ] as const)('knows without being told when the last %s has returned', async (_kind, enter) => {
-  const { recorder, iterations } = recording();
-  recorder.seesReturns = false;
+  const { recorder, iterations } = recording(false);
   const span = {} as Span;
   const context = trace.setSpan(ROOT_CONTEXT, span);
   setImmediate(() => {

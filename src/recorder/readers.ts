@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Context } from '@opentelemetry/api';
+import type { Override } from './overridden-context.js';
+
+/** Reads contexts off the context manager. Called inside async hooks: must not throw. Functions, called without `this`. */
+export interface ContextReader {
+  /** The active context: the raw store of the manager. */
+  readonly active: () => Context | undefined;
+  /** The same for async_hooks' current resource, where that is at hand already. */
+  readonly of: (resource: object) => Context | undefined;
+}
+
+/** Knows the handles of Node.js. Called inside async hooks: must not throw. Functions, called without `this`. */
+export interface HandleReader {
+  /** Whom to charge while `resource` calls back in `context`, if not whose context it is. */
+  readonly overrideOf: (resource: object, context: Context) => Override | undefined;
+}
