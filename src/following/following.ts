@@ -3,7 +3,7 @@ import { executionAsyncResource } from 'node:async_hooks';
 import type { Span } from '@opentelemetry/api';
 import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
 import { tapHandles } from '../hooks/handle-tap.js';
-import { HAS_ASYNC_CONTEXT_FRAME, installHooks } from '../hooks/hooks.js';
+import { installHooks } from '../hooks/hooks.js';
 import { whenContextManagerAppears } from '../hooks/manager-watch.js';
 import { SpanTap } from '../hooks/span-tap.js';
 import { registered } from '../otel/registered.js';
@@ -11,6 +11,7 @@ import { IDLE_INTERVAL_MILLIS } from '../recorder/idle-mode.js';
 import type { SliceRecorder } from '../recorder/recorder.js';
 import type { StartUp } from '../recorder/start-up.js';
 import { hasIterationClock } from '../system/clock.js';
+import { HAS_ASYNC_CONTEXT_FRAME } from '../system/promise-hooks.js';
 import type { Attribution } from './attribution.js';
 
 /** Follows every callback: a recorder with the hooks that feed it, put on and taken off as often as is wanted. */

@@ -166,7 +166,7 @@ export class SliceRecorder {
   startLate(headMillis: number, resource: object): void {
     this.start(undefined);
     const context = this._context;
-    const override = context === undefined ? undefined : this.overrideOf(resource, context);
+    const override = context === undefined ? undefined : this._overrideOf(resource, context);
     if (override !== undefined) this._enterOverridden(override);
     this._published?.publish(this._tally);
     this._calls.beginInMidst(this.seesReturns);
