@@ -1,46 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the watchdog costs a process that is healthy: CPU of worker and beats, and memory, against the same process
-// without it; and what its thread takes of a core while HTTP load takes all of another. Then many blocks in a row, and
-// many looks under HTTP load: whether memory grows, requests fail, or lose their context.
+// What a process that is healthy pays in each attribution: CPU of beats and watchdog, and memory, against OpenTelemetry
+// alone and against this package without its watchdog, idle and woken now and then; and what the watchdog's thread takes of
+// a core while HTTP load takes all of another. Then many blocks in a row, and many looks under HTTP load, in the first
+// attribution: whether memory grows, requests fail, or lose their context.
+//   MODES=on-demand,exact
+//   SECONDS=20 LOAD=200000 BLOCKS=3000 LOOKS=5000 (0: none of it)
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import autocannon from 'autocannon';
+import { requireAttributions } from './attribution.mjs';
 import { load, start } from './hello.mjs';
+
+const { looks } = createRequire(import.meta.url)('../test/fixtures/internals.cjs');
 
 const SECONDS = Number(process.env.SECONDS ?? 20);
 const BLOCKS = Number(process.env.BLOCKS ?? 3_000);
 const LOAD = Number(process.env.LOAD ?? 200_000);
 const LOOKS = Number(process.env.LOOKS ?? 5_000);
+const modes = (process.env.MODES ?? 'on-demand,exact').split(',');
+/** How often a process is woken that is not idle. Milliseconds. */
+const WAKE_MILLIS = 50;
 
-if (process.argv[2] === 'child') await child(process.argv[3]);
+if (process.argv[2] === 'child') await child(process.argv[3], process.argv[4]);
 else if (process.argv[2] === 'server') await server();
 else await parent();
 
 async function parent() {
-  const results = {};
-  // Side by side, so that a slow moment of the machine hits both.
-  await Promise.all(
-    ['off', 'on'].map(async (mode) => {
-      results[mode] = await run(mode);
-    }),
+  requireAttributions(modes);
+  // Side by side, so that a slow moment of the machine hits all of them.
+  const kinds = ['otel', 'without watchdog', ...modes];
+  const results = await Promise.all(
+    kinds.flatMap((kind) => ['idle', 'awake'].map(async (state) => ({ kind, state, ...(await run(kind, state)) }))),
   );
-  const { on, off } = results;
-  console.log(`Node.js ${process.version}, idle for ${SECONDS} s, watchdog off and on:`);
-  console.log(`  CPU  ${percent(off.cpu)} and ${percent(on.cpu)} of a core (on: at most 1 %)`);
+  const find = (kind, state) => results.find((result) => result.kind === kind && result.state === state);
   console.log(
-    `  RSS  ${megabytes(off.rss)} and ${megabytes(on.rss)}: +${megabytes(on.rss - off.rss)} (at most +24 MB)`,
+    `Node.js ${process.version}, ${SECONDS} s, idle and with a timer of ${WAKE_MILLIS} ms (idle: at most 1 %):`,
   );
-  console.log(`  inspector sessions opened: ${on.sessions}`);
-  await underFullLoad();
-  const many = await run('blocks');
-  console.log(`${BLOCKS} blocks of 15 ms in a row, ${many.blamed} of them with a stack, ${many.sessions} sessions:`);
-  console.log(`  heap ${megabytes(many.heapBefore)} after a tenth, ${megabytes(many.heapAfter)} at the end`);
-  await underLoad();
+  for (const kind of kinds) {
+    const [idle, awake] = [find(kind, 'idle'), find(kind, 'awake')];
+    const more = idle.rss - find('without watchdog', 'idle').rss;
+    const memory = `RSS ${megabytes(idle.rss)}${modes.includes(kind) ? `: +${megabytes(more)} (at most +24 MB)` : ''}`;
+    const sessions = `${idle.sessions} and ${awake.sessions} looks`;
+    console.log(
+      `  ${kind.padEnd(18)} ${percent(idle.cpu)} and ${percent(awake.cpu)} of a core, ${memory}, ${sessions}`,
+    );
+  }
+  if (LOAD > 0) await underFullLoad();
+  if (BLOCKS > 0) {
+    const many = await run('blocks');
+    console.log(`${BLOCKS} blocks of 15 ms in a row, ${many.blamed} of them with a stack, ${many.sessions} sessions:`);
+    console.log(`  heap ${megabytes(many.heapBefore)} after a tenth, ${megabytes(many.heapAfter)} at the end`);
+  }
+  if (LOOKS > 0) await underLoad();
 }
 
 async function underFullLoad() {
-  for (const mode of ['event-loop', 'sampled']) {
+  for (const mode of modes) {
     const server = await start(mode);
     await load(server);
     // It was the last thread to be started.
@@ -93,6 +110,7 @@ async function server() {
   const blocking = new WeakSet();
   const state = { blocked: 0, blamed: 0, accused: 0, lost: 0 };
   const instrumentation = new EventLoopInstrumentation({
+    attribution: modes[0],
     blockThresholdMillis: 10,
     delayIntervalMillis: 5,
     maxBlocksPerMinute: 1_000_000,
@@ -130,39 +148,42 @@ async function server() {
   const listening = http.createServer((_, response) => storage.run(++requests, handle, response));
   listening.listen(0, '127.0.0.1', () => process.send({ port: listening.address().port }));
   process.on('message', () => {
-    process.send({ ...state, sessions: instrumentation._watch._watchdog.memory.slots[4], heap: heap() });
+    process.send({ ...state, sessions: looks(), heap: heap() });
   });
   process.on('disconnect', () => process.exit());
 }
 
-async function run(mode) {
-  const process_ = fork(new URL(import.meta.url), ['child', mode], { execArgv: ['--expose-gc'] });
+async function run(kind, state) {
+  const process_ = fork(new URL(import.meta.url), ['child', kind, state], { execArgv: ['--expose-gc'] });
   const [message] = await once(process_, 'message');
   process_.disconnect();
   return message;
 }
 
-async function child(mode) {
+async function child(kind, state) {
+  process.on('disconnect', () => process.exit());
   const { NodeTracerProvider } = await import('@opentelemetry/sdk-trace-node');
   const { trace } = await import('@opentelemetry/api');
   const { EventLoopInstrumentation } = await import('opentelemetry-instrumentation-event-loop');
   const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
   new NodeTracerProvider().register();
   let blamed = 0;
-  const options =
-    mode === 'blocks'
-      ? {
-          blockThresholdMillis: 10,
-          delayIntervalMillis: 5,
-          blockHook: (block) => {
-            if (block.location?.frame.functionName === 'block') blamed++;
-          },
-        }
-      : { watchdog: mode === 'on' };
-  const instrumentation = new EventLoopInstrumentation({ maxBlocksPerMinute: 1_000_000, ...options });
-  const sessions = () => instrumentation._watch._watchdog?.memory.slots[4];
+  const options = {
+    'without watchdog': { attribution: 'exact', watchdog: false },
+    blocks: {
+      attribution: modes[0],
+      blockThresholdMillis: 10,
+      delayIntervalMillis: 5,
+      blockHook: (block) => {
+        if (block.location?.frame.functionName === 'block') blamed++;
+      },
+    },
+  };
+  if (kind !== 'otel') {
+    new EventLoopInstrumentation({ maxBlocksPerMinute: 1_000_000, ...(options[kind] ?? { attribution: kind }) });
+  }
   await sleep(1_000);
-  if (mode === 'blocks') {
+  if (kind === 'blocks') {
     const tracer = trace.getTracer('benchmark');
     let heapBefore = 0;
     for (let i = 0; i < BLOCKS; i++) {
@@ -174,13 +195,16 @@ async function child(mode) {
       if (i === BLOCKS / 10) heapBefore = heap();
     }
     await sleep(100);
-    process.send({ blamed, sessions: sessions(), heapBefore, heapAfter: heap() });
+    process.send({ blamed, sessions: looks(), heapBefore, heapAfter: heap() });
     return;
   }
+  if (state === 'awake') setInterval(() => {}, WAKE_MILLIS);
+  const sessionsBefore = looks();
   const before = process.cpuUsage();
   await sleep(SECONDS * 1_000);
   const { user, system } = process.cpuUsage(before);
-  process.send({ cpu: (user + system) / 1e6 / SECONDS, rss: process.memoryUsage.rss(), sessions: sessions() });
+  const sessions = looks() - sessionsBefore;
+  process.send({ cpu: (user + system) / 1e6 / SECONDS, rss: process.memoryUsage.rss(), sessions });
 }
 
 function block(millis) {
