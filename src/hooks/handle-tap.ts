@@ -9,39 +9,9 @@ import { spanOf } from '../otel/span-of.js';
 import type { Override } from '../recorder/overridden-context.js';
 import type { SliceRecorder } from '../recorder/recorder.js';
 import { Tally } from '../recorder/span-time.js';
+import { classNameOf, readOff } from '../system/foreign.js';
 import { patchMethod } from '../system/patch.js';
-
-/** What a kind of handle says of whose time it is when it calls back. */
-interface Kind {
-  /** Whose it is before anybody has sent anything: of who made it, or nobody's. */
-  readonly isMakersAtFirst: boolean;
-  /** Whether who made it is believed to be who uses it, as long as nobody else ever did and its span has not ended. */
-  readonly canBeMakersOwn: boolean;
-}
-
-/** Client libraries keep connections, and write what they have queued under whoever happened to make them. */
-const CONNECTION: Kind = { isMakersAtFirst: true, canBeMakersOwn: false };
-/** Pipes and the channel of one child process: many a child is there for one request alone. */
-const CHILD: Kind = { isMakersAtFirst: true, canBeMakersOwn: true };
-/** What others ask, or what happens in the world. */
-const SHARED: Kind = { isMakersAtFirst: false, canBeMakersOwn: true };
-/** Whoever made it, others may have used it since. */
-const UNKNOWN: Kind = { isMakersAtFirst: false, canBeMakersOwn: false };
-/** Calls back once, for who made it, or in a context of its own. */
-const ORDINARY = undefined;
-
-/** By the name of the class of the handle. */
-const KINDS = new Map<string, Kind>([
-  ['TCP', CONNECTION],
-  ['Pipe', CONNECTION],
-  ['TLSWrap', CONNECTION],
-  ['JSStream', CONNECTION],
-  ['MessagePort', SHARED],
-  ['UDP', SHARED],
-  ['Http2Session', SHARED],
-  ['FSEvent', SHARED],
-  ['StatWatcher', SHARED],
-]);
+import { CHILD, CONNECTION, callbackKindOf, SHARED, UNSEEN, type UseKind, useKindOf } from './handle-kinds.js';
 
 /** The parts of a socket that are not in its types: its handle, and the server that accepted it. */
 interface SocketInternals {
@@ -65,7 +35,7 @@ class Use implements Override {
   /** Whether anybody but who made it may have sent. */
   private _hasOthers = false;
 
-  constructor(private readonly _kind: Kind) {}
+  constructor(private readonly _kind: UseKind) {}
 
   /** `sender` is undefined where nobody can tell. */
   noteSent(sender: Context | undefined): void {
@@ -108,17 +78,17 @@ class Use implements Override {
 export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void {
   const uses = new WeakMap<object, Use>();
   /** By prototype: to ask a foreign object for its class can run code of the application's. */
-  const kinds = new WeakMap<object, Kind | typeof ORDINARY>();
+  const kinds = new WeakMap<object, UseKind | undefined>();
   const untaps: (() => void)[] = [];
 
-  function newUse(handle: object, kind: Kind): Use {
-    const use = new Use(sawAll ? kind : UNKNOWN);
+  function newUse(handle: object, kind: UseKind): Use {
+    const use = new Use(sawAll ? kind : UNSEEN);
     if (!sawAll) use.noteSent(undefined);
     uses.set(handle, use);
     return use;
   }
 
-  function noteSent(handle: object | null | undefined, kind: Kind): void {
+  function noteSent(handle: object | null | undefined, kind: UseKind): void {
     if (handle == null) return;
     const use = uses.get(handle) ?? newUse(handle, kind);
     const sender = recorder.activeContext();
@@ -191,11 +161,11 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
   }
 
   /** Once for each class of resources. */
-  function learn(resource: object, prototype: object): Kind | typeof ORDINARY {
-    const kind = resource instanceof AsyncResource ? ORDINARY : KINDS.get(nameOf(prototype));
+  function learn(resource: object, prototype: object): UseKind | undefined {
+    const kind = resource instanceof AsyncResource ? undefined : useKindOf(prototype);
     kinds.set(prototype, kind);
     // Only from now on can be seen who asks; what is answered sooner is nobody's.
-    if (kind === SHARED && nameOf(prototype) === 'Http2Session') {
+    if (kind === SHARED && classNameOf(prototype) === 'Http2Session') {
       tap(prototype as { request: AnyFunction }, 'request', (handle) => noteSent(handle, SHARED));
     }
     return kind;
@@ -205,8 +175,8 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
     if (typeof resource !== 'object' || resource === null) return undefined;
     const prototype = Object.getPrototypeOf(resource) as object | null;
     if (prototype === null) return undefined;
-    const kind = kinds.get(prototype) ?? (kinds.has(prototype) ? ORDINARY : learn(resource, prototype));
-    if (kind === ORDINARY) return undefined;
+    const kind = kinds.get(prototype) ?? (kinds.has(prototype) ? undefined : learn(resource, prototype));
+    if (kind === undefined) return undefined;
     let use = uses.get(resource);
     if (use === undefined) {
       if (kind.isMakersAtFirst && sawAll) return undefined;
@@ -214,7 +184,7 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
     }
     return use.answers(context) ? use : undefined;
   };
-  recorder.followHandles({ overrideOf });
+  recorder.followHandles({ overrideOf, kindOf: callbackKindOf });
 
   return () => {
     for (const untap of untaps.reverse()) untap();
@@ -246,14 +216,6 @@ function handleOf(socket: object): object | undefined {
   return undefined;
 }
 
-function nameOf(prototype: object): string {
-  try {
-    return String((prototype.constructor as { name?: unknown } | undefined)?.name);
-  } catch {
-    return '';
-  }
-}
-
 /** Whether both are of one span: an application makes new contexts for one all the time. */
 function isSame(a: Context | undefined, b: Context | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && spanOf(a) === spanOf(b));
@@ -261,9 +223,9 @@ function isSame(a: Context | undefined, b: Context | undefined): boolean {
 
 /** A span that has ended waits for nothing. */
 function isOpen(context: Context): boolean {
-  try {
-    return spanOf(context)?.isRecording() === true;
-  } catch {
-    return false;
-  }
+  return readOff(context, isRecording, false);
+}
+
+function isRecording(context: Context): boolean {
+  return spanOf(context)?.isRecording() === true;
 }

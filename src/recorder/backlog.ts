@@ -18,14 +18,11 @@ const HANDOVER_MILLIS = 1;
 /** For so long what had waited may sleep on its way to its span, in timers or in file reads. */
 const SLEEP_MILLIS = 25;
 
-/** Kinds of resources whose callbacks bring what comes over a connection. */
-const CONNECTIONS = new Set(['TCP', 'Pipe', 'TLSWrap', 'Http2Session', 'HTTPServerAsyncResource']);
-
 /**
  * What a callback brings: a new connection (`accept`: it is a server's handle, TCP or pipe; `handover`: from the primary
  * of a cluster), something that came over a connection, or anything else. `nested` runs in the midst of another callback.
  */
-type Kind = 'accept' | 'handover' | 'connection' | 'http2 stream' | 'nested' | 'other';
+export type CallbackKind = 'accept' | 'handover' | 'connection' | 'http2 stream' | 'nested' | 'other';
 
 /** Where a backlog is told of. Called inside an async hook: must not throw. */
 export interface BacklogListener {
@@ -93,8 +90,7 @@ export class Backlog {
   ) {}
 
   /** A callback begins while somebody waits. */
-  enter(resource: object): void {
-    const kind = kindOf(resource);
+  enter(kind: CallbackKind): void {
     if (kind === 'nested') return;
     const isNew = kind === 'accept' || kind === 'handover';
     const isAccepted = isNew && !this._isTrail;
@@ -109,7 +105,7 @@ export class Backlog {
     this.origin = isOfBacklog ? this._stretch : 0;
   }
 
-  private _comesForth(id: number, kind: Kind): boolean {
+  private _comesForth(id: number, kind: CallbackKind): boolean {
     // Made by Node.js before its session's callback begins: its id says nothing.
     if (kind === 'http2 stream') return false;
     const ids = this._ids;
@@ -194,20 +190,5 @@ export class Backlog {
     if (tally.span === undefined || !this.concerns(tally)) return;
     const ranAt = this.micros + tally.behindMicros;
     this._listener.onRanBehind(tally, ranAt, ranAt + tally.shareMicros, this.turns);
-  }
-}
-
-function kindOf(resource: object): Kind {
-  try {
-    if (resource instanceof AsyncResource) return 'nested';
-    const { onconnection, pendingHandle } = resource as { onconnection?: unknown; pendingHandle?: unknown };
-    if (typeof onconnection === 'function') return 'accept';
-    if (pendingHandle != null) return 'handover';
-    const name = resource.constructor?.name;
-    if (name === 'Http2Stream') return 'http2 stream';
-    return CONNECTIONS.has(name) ? 'connection' : 'other';
-  } catch {
-    // Resources can be objects of the application's, with accessors, or no objects at all.
-    return 'other';
   }
 }

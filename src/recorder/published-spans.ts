@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
-import { Field, type SharedMemory } from '../system/shared-memory.js';
+import { readOff } from '../system/foreign.js';
+import { Field, type PublishedSpan, type SharedMemory } from '../system/shared-memory.js';
 import type { Tally } from './span-time.js';
 
 /** Tells the watchdog which span runs, should the loop never come back. */
@@ -22,13 +23,15 @@ export class PublishedSpans {
     this._memory.fields[Field.Running] = 0;
   }
 
-  /** Once per span, and per thousand others in between. Spans of other SDKs need not be what the API says they are. */
+  /** Once per span, and per thousand others in between. */
   private _write(span: Span): number {
-    try {
-      const { traceId, spanId } = span.spanContext();
-      return this._memory.publish(traceId, spanId, String((span as { name?: unknown }).name ?? ''));
-    } catch {
-      return 0;
-    }
+    const identity = readOff(span, readIdentity, undefined);
+    return identity === undefined ? 0 : this._memory.publish(identity.traceId, identity.spanId, identity.name);
   }
+}
+
+/** Spans of other SDKs need not be what the API says they are. */
+function readIdentity(span: Span): PublishedSpan {
+  const { traceId, spanId } = span.spanContext();
+  return { traceId: String(traceId), spanId: String(spanId), name: String((span as { name?: unknown }).name ?? '') };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Context } from '@opentelemetry/api';
+import type { CallbackKind } from './backlog.js';
 import type { Override } from './overridden-context.js';
 
 /** Reads contexts off the context manager. Called inside async hooks: must not throw. Functions, called without `this`. */
@@ -14,4 +15,6 @@ export interface ContextReader {
 export interface HandleReader {
   /** Whom to charge while `resource` calls back in `context`, if not whose context it is. */
   readonly overrideOf: (resource: object, context: Context) => Override | undefined;
+  /** What a callback of `resource` brings. Asked only while there is a backlog. */
+  readonly kindOf: (resource: object) => CallbackKind;
 }

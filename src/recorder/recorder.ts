@@ -5,7 +5,7 @@ import { idleTime, loopCount, now } from '../system/clock.js';
 import { PROMISES_APART } from '../system/promise-hooks.js';
 import { jobsOf, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
 import { AllowedCode } from './allowed-code.js';
-import { Backlog, type BacklogListener } from './backlog.js';
+import { Backlog, type BacklogListener, type CallbackKind } from './backlog.js';
 import { CallDepth } from './call-depth.js';
 import { IdleMode } from './idle-mode.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
@@ -111,6 +111,7 @@ export class SliceRecorder {
   private _activeContext: ContextReader['active'] = noContext;
   private _contextOf: ContextReader['of'] = noContext;
   private _overrideOf: HandleReader['overrideOf'] = noOverride;
+  private _kindOf: HandleReader['kindOf'] = noKind;
   private readonly _missed = new MissedSwitches();
 
   /** Where {@link Slot.Callbacks} and {@link Slot.Jobs} are counted, and {@link Slot.Resting} set. */
@@ -205,6 +206,7 @@ export class SliceRecorder {
   /** Asks `reader` for handles from now on; undefined: of none is anything known. */
   followHandles(reader: HandleReader | undefined): void {
     this._overrideOf = reader?.overrideOf ?? noOverride;
+    this._kindOf = reader?.kindOf ?? noKind;
   }
 
   /** The active context, as the context manager has it. */
@@ -232,7 +234,7 @@ export class SliceRecorder {
     // The end of the last job is to come, and JavaScript has not returned: native code calls back in the midst of it.
     else if (this._endMarked && this._calls.depth === 0) this._calls.interruptJob(this._context, this._overridden);
     this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
-    if (this._backlog.micros !== 0) this._backlog.enter(resource);
+    if (this._backlog.micros !== 0) this._backlog.enter(this._kindOf(resource));
     const override = context === undefined ? undefined : this._overrideOf(resource, context);
     if (override === undefined) this._enter(context, undefined);
     else this._enterOverridden(override);
@@ -723,4 +725,8 @@ function noContext(): undefined {
 
 function noOverride(): undefined {
   return undefined;
+}
+
+function noKind(): CallbackKind {
+  return 'other';
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { performance } from 'node:perf_hooks';
 import { now } from '../system/clock.js';
+import { classNameOf } from '../system/foreign.js';
 
 /** What runs callbacks while modules are loaded: files being read, the thread of module customisation hooks, Node's loader. */
 const LOADING = /^(?:FSReq|FileHandle|ReadFileJob|MessagePort|Worker|SafePromise)/;
@@ -34,16 +35,7 @@ export class StartUp {
   /** A callback of `resource` begins. */
   see(resource: object): void {
     if (this._over || this._expected.has(resource)) return;
-    this._over = now() > this._endsAt || !isLoading(resource);
+    this._over = now() > this._endsAt || !LOADING.test(classNameOf(resource));
     if (this._over) this._expected.clear();
-  }
-}
-
-function isLoading(resource: object): boolean {
-  try {
-    return LOADING.test(resource.constructor?.name ?? '');
-  } catch {
-    // An object of the application's, with accessors.
-    return false;
   }
 }

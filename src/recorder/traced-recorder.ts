@@ -2,6 +2,7 @@
 import { executionAsyncResource } from 'node:async_hooks';
 import type { Context, Span } from '@opentelemetry/api';
 import { now } from '../system/clock.js';
+import { classNameOf, readOff } from '../system/foreign.js';
 import type { SharedMemory } from '../system/shared-memory.js';
 import type { Override } from './overridden-context.js';
 import { type RecorderListener, SliceRecorder } from './recorder.js';
@@ -90,11 +91,10 @@ export class TracedRecorder extends SliceRecorder {
 
 /** Some kinds of resources share a class and say themselves what they are, as HTTPINCOMINGMESSAGE does. */
 function kindOf(resource: object): string {
-  try {
-    const { type } = resource as { type?: unknown };
-    return typeof type === 'string' ? type : String(resource.constructor?.name);
-  } catch {
-    // Resources can be objects of the application's, with accessors.
-    return 'unknown';
-  }
+  return readOff(resource, readType, '') || classNameOf(resource) || 'unknown';
+}
+
+function readType(resource: object): string {
+  const { type } = resource as { type?: unknown };
+  return typeof type === 'string' ? type : '';
 }

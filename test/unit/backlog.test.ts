@@ -30,7 +30,7 @@ function tally(name: string | undefined, behindMillis: number, millis: number): 
 }
 
 function turn(tallies: Tally[], busyMillis: number, { isBlock = false, idleMillis = 0, accepts = false } = {}): void {
-  if (accepts && backlog.micros > 0) backlog.enter({ onconnection() {} });
+  if (accepts && backlog.micros > 0) backlog.enter('accept');
   backlog.turn(tallies, tallies.length, busyMillis * 1000, isBlock, idleMillis);
 }
 

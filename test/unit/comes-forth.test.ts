@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
+import { callbackKindOf } from '../../src/hooks/handle-kinds.js';
 import { Backlog } from '../../src/recorder/backlog.js';
 import { Tally } from '../../src/recorder/span-time.js';
 
@@ -42,7 +43,7 @@ class Loop {
   /** A callback of `resource` begins. */
   enter(resource: object, id: number): this {
     this._current = id;
-    if (this.backlog.micros !== 0) this.backlog.enter(resource);
+    if (this.backlog.micros !== 0) this.backlog.enter(callbackKindOf(resource));
     return this;
   }
 

@@ -87,7 +87,7 @@ describe('looks at a recorder that was put on in the midst of a block', () => {
   /** Put on at 30 in an iteration that began at 0, in code of `a`; `looks` are `[at, sees, was not held up]`. */
   function follow(...looks: [number, Context, boolean][]): Record<string, number> {
     const recorder = new SliceRecorder(50, 20, listener, undefined);
-    recorder.activeContext = () => a.ctx;
+    recorder.followContexts({ active: () => a.ctx, of: () => a.ctx });
     clock.time = 30;
     recorder.startLate(30, {});
     for (const [at, seen, isPrompt] of looks) {

@@ -262,7 +262,10 @@ class World {
     this._recorder = new SliceRecorder(...settings, _seesReturns);
     const active = (): Context | undefined => this._contexts[manager.active];
     this._recorder.followContexts({ active, of: active });
-    this._recorder.followHandles({ overrideOf: (resource) => (resource as { override?: Override }).override });
+    this._recorder.followHandles({
+      overrideOf: (resource) => (resource as { override?: Override }).override,
+      kindOf: () => 'other',
+    });
     this._recorder.followBeat(this._beatTimer);
   }
 
