@@ -27,7 +27,7 @@ export const discard = {
 };
 
 /** What was switched on and off so far, and whether it is on; undefined where nothing is. */
-const switched = () => (MODE === 'on-demand' || MODE === 'event-loop' ? following?.() : undefined);
+const switched = () => (MODE === 'on-demand' || MODE === 'event-loop' ? following() : undefined);
 
 /** Blocks so often, each time when the loop has been healthy for a while. */
 async function block(times) {
