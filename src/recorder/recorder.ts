@@ -9,6 +9,7 @@ import { Backlog, type BacklogListener, type CallbackKind } from './backlog.js';
 import { CallDepth } from './call-depth.js';
 import { IdleMode } from './idle-mode.js';
 import { IterationLedger, type IterationSetAside } from './iteration-ledger.js';
+import { JobEnd } from './job-end.js';
 import { MissedSwitches } from './missed-switches.js';
 import { OverriddenContext, type Override } from './overridden-context.js';
 import { ProgramStart } from './program-start.js';
@@ -51,11 +52,6 @@ export const MIN_TOTAL_MICROS = 1000;
 /** From here on somebody wants to know of an iteration; no block threshold is lower. */
 const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
 
-/** Kept from load on: fake timers of a test must not hold up ours. */
-const nextTick = process.nextTick;
-const resolved = Promise.resolve();
-const addPromiseJob = resolved.then.bind(resolved) as (job: () => void) => void;
-
 /** Below this a slice's time is taken as it is; above it, idle time is looked for. */
 const LONG_SLICE_MILLIS = 1;
 
@@ -94,13 +90,7 @@ export class SliceRecorder {
 
   private readonly _backlog: Backlog;
 
-  private _endMarked = false;
-  private readonly _end = (): void => {
-    this._endMarked = false;
-    if (this._calls.isInMidst) this._calls.leaveAll();
-    else if (this.seesReturns) return;
-    if (this._tally !== this.nobody) this._returnedAt = now();
-  };
+  private readonly _jobEnd = new JobEnd(() => this._onJobEnd());
   /** How many iterations were blocks so far. */
   blockCount = 0;
 
@@ -173,8 +163,7 @@ export class SliceRecorder {
     this._calls.beginInMidst(this.seesReturns);
     this._ledger.addHead(this._tally, headMillis, this._since);
     // No tick: their queue may be in the midst of a change.
-    this._endMarked = true;
-    addPromiseJob(this._end);
+    this._jobEnd.awaitBehindTicks();
   }
 
   /** Whether something still runs of which nobody has seen the beginning: its return tells nothing. */
@@ -232,13 +221,14 @@ export class SliceRecorder {
     if (count !== this._loopCount) this._turn(count);
     else if (this._returnedAt !== 0) this._chargeNative();
     // The end of the last job is to come, and JavaScript has not returned: native code calls back in the midst of it.
-    else if (this._endMarked && this._calls.depth === 0) this._calls.interruptJob(this._context, this._overridden);
+    else if (this._jobEnd.isAwaited && this._calls.depth === 0)
+      this._calls.interruptJob(this._context, this._overridden);
     this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
     if (this._backlog.micros !== 0) this._backlog.enter(this._kindOf(resource));
     const override = context === undefined ? undefined : this._overrideOf(resource, context);
     if (override === undefined) this._enter(context, undefined);
     else this._enterOverridden(override);
-    if (!this.seesReturns) this._markEnd();
+    if (!this.seesReturns) this._awaitEnd();
   }
 
   /** A `process.nextTick` callback begins. */
@@ -246,13 +236,13 @@ export class SliceRecorder {
     const { override } = this._overridden;
     if (override !== undefined) this._beginTick(override);
     this._enterJob(context, override);
-    if (!this.seesReturns) this._markEnd(addPromiseJob);
+    if (!this.seesReturns && this._tally !== this.nobody) this._jobEnd.awaitBehindTicks();
   }
 
   /** A promise job begins: it runs in the context of who waits for it, whatever connection was read. */
   enterReaction(context: Context | undefined): void {
     this._enterJob(context, undefined);
-    if (!this.seesReturns) this._markEnd();
+    if (!this.seesReturns) this._awaitEnd();
   }
 
   /** A callback returns (async_hooks `after`); see {@link seesReturns}. */
@@ -279,7 +269,7 @@ export class SliceRecorder {
       this._switchTo(context, this._returnedAt !== 0 ? this._returnedAt : now());
     }
     this._returnedAt = 0;
-    this._markEnd();
+    this._awaitEnd();
   }
 
   /** Counts callbacks and promise jobs as they begin. */
@@ -304,7 +294,7 @@ export class SliceRecorder {
     if (this._overridden.override !== undefined) this._believe(context);
     if (context !== this._context) this._switchTo(context, now());
     // In a promise job, or where no return is seen at all.
-    if (this._calls.depth === 0) this._markEnd();
+    if (this._calls.depth === 0) this._awaitEnd();
   }
 
   /** The same, for a scope that {@link leaveScope} is called for ahead of its return. */
@@ -314,7 +304,7 @@ export class SliceRecorder {
     if (this._overridden.override !== undefined) this._openScope(context);
     if (context !== this._context) this._switchTo(context, now());
     // Else it leaves nothing behind that would have to end.
-    if (this.seesReturns && this._calls.depth === 0) this._markEnd();
+    if (this.seesReturns && this._calls.depth === 0) this._awaitEnd();
   }
 
   leaveScope(context: Context | undefined): void {
@@ -322,7 +312,7 @@ export class SliceRecorder {
     if (this._returnedAt !== 0) this._chargeNative();
     if (this._overridden.scopes > 0) this._closeScope(context);
     if (context !== this._context) this._switchTo(context, now());
-    if (this.seesReturns && this._calls.depth === 0) this._markEnd();
+    if (this.seesReturns && this._calls.depth === 0) this._awaitEnd();
   }
 
   private _believe(context: Context | undefined): void {
@@ -523,18 +513,15 @@ export class SliceRecorder {
     this._listener.onBlockSoFar(this.snapshot());
   }
 
-  /**
-   * V8 tells when a promise job begins; to be told at the end of each as well would cost as much again, and so it would
-   * for callbacks where async_hooks follows promises. An empty tick runs once after the last of them and says when
-   * JavaScript returned: what follows and announces itself to nobody (a FinalizationRegistry, garbage collection in a task
-   * of its own) is then not charged to the last job.
-   *
-   * @param enqueue behind ticks, which bring forth ticks, a promise job: Node.js runs them all, and only then such jobs.
-   */
-  private _markEnd(enqueue: (job: () => void) => void = nextTick): void {
-    if (this._endMarked || this._tally === this.nobody) return;
-    this._endMarked = true;
-    enqueue(this._end);
+  /** Native code that follows is nobody's: behind what is nobody's, too, there is no need to tell them apart. */
+  private _awaitEnd(): void {
+    if (this._tally !== this.nobody) this._jobEnd.await();
+  }
+
+  private _onJobEnd(): void {
+    if (this._calls.isInMidst) this._calls.leaveAll();
+    else if (this.seesReturns) return;
+    if (this._tally !== this.nobody) this._returnedAt = now();
   }
 
   /** Ends the start of the program; where this very iteration has loaded modules for long, only once it is over. */
