@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fileURLToPath } from 'node:url';
+import { toPath } from './to-path.js';
 
 /** The stack below the caller of `below`, at most `limit` frames. Leaves everything as it was. */
 export function callSites(below: (...args: never[]) => unknown, limit: number): NodeJS.CallSite[] {
@@ -36,6 +36,5 @@ function restore(key: string, descriptor: PropertyDescriptor | undefined): void 
 
 /** Absolute path, or what the module was loaded as. */
 export function fileOf(site: NodeJS.CallSite): string {
-  const file = site.getFileName() ?? '';
-  return file.startsWith('file://') ? fileURLToPath(file) : file;
+  return toPath(site.getFileName() ?? '');
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { findSourceMap } from 'node:module';
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { toPath } from '../system/to-path.js';
 import type { StackFrame } from '../types.js';
 
 /** `frame` where it stands in its source; `name` where the map knows the function by another one. */
@@ -25,7 +25,7 @@ const BUNDLER = /^(?!file:|https?:|data:|node:)[a-z][a-z\d+.-]+:\/\/[^/]*\/(?:\[
 
 /** Where the source is that a map in `directory` calls so. */
 export function sourcePath(source: string, directory: string): string {
-  if (source.startsWith('file://')) return fileURLToPath(source);
+  if (source.startsWith('file://')) return toPath(source);
   if (/^(?:https?|node|data):/.test(source)) return source;
   const below = source.replace(BUNDLER, '');
   return below === source ? resolve(directory, source) : resolve(below.replace(/\?.*$/, ''));

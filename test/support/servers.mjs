@@ -65,7 +65,8 @@ export function startChild(command, args, env, cwd) {
   return child;
 }
 
-async function freePort() {
+/** Of a server that listened there only to get it. */
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
@@ -73,11 +74,10 @@ async function freePort() {
   return port;
 }
 
-/** Those that still run, in order. */
-export async function endChildren() {
+/** Those that still run, in order; to PostgreSQL SIGINT means to end at once and in order. */
+export async function endChildren(signal = 'SIGINT') {
   for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) {
-    // To PostgreSQL it means to end at once and in order.
-    child.kill('SIGINT');
+    child.kill(signal);
     await once(child, 'exit');
   }
 }

@@ -5,7 +5,7 @@
 //
 // The rules are the shipped ones, with shorter times so that this takes about a minute (see `hasten`). Debian's
 // Prometheus cannot receive OTLP, so the rules for OTLP get what is scraped, renamed to what OTLP makes of it.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -15,6 +15,7 @@ import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { REPOSITORY, temporaryFolder } from '../support/apps.mjs';
+import { endChildren, freePort, startChild } from '../support/servers.mjs';
 
 const MONITORING = join(REPOSITORY, 'examples/monitoring');
 const SPELLINGS = ['scraped', 'otlp'];
@@ -26,12 +27,9 @@ const ALERT_TIMEOUT_MILLIS = 60_000;
 
 const startedAt = performance.now();
 const folder = temporaryFolder();
-const children = [];
 const servers = [];
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-});
 
+let isOver = false;
 let passed = 0;
 let failed = 0;
 try {
@@ -42,10 +40,8 @@ try {
   console.log(`FAILED  ${error.stack}`);
 }
 for (const server of servers) server.close().closeAllConnections();
-for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) {
-  child.removeAllListeners('exit').kill('SIGKILL');
-  await once(child, 'exit');
-}
+isOver = true;
+await endChildren('SIGKILL');
 console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed > 0 ? 1 : 0);
@@ -272,16 +268,12 @@ function check(title, ok, complaint) {
   console.log(ok ? `ok      ${title}` : `FAILED  ${title}\n${`${complaint}`.replace(/^/gm, '        ')}`);
 }
 
-/** A child process that ends with this one; what it says on stderr is kept for the case that it ends before. */
-function start(command, args, env = {}) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-  let said = '';
-  child.stderr.on('data', (chunk) => {
-    said = (said + chunk).slice(-4000);
+/** Says what a child has said, should it end too soon. */
+function start(command, args, env) {
+  const child = startChild(command, args, env);
+  child.on('exit', (code) => {
+    if (!isOver) console.log(`${command} ended with ${code}\n${child.said}`);
   });
-  child.on('error', (error) => console.log(`${command}: ${error.message}`));
-  child.on('exit', (code) => console.log(`${command} ended with ${code}\n${said}`));
-  children.push(child);
   return child;
 }
 
@@ -290,14 +282,6 @@ async function listen(handler) {
   servers.push(server);
   await once(server, 'listening');
   return `http://127.0.0.1:${server.address().port}`;
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
 }
 
 async function ready(url) {
