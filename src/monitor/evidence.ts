@@ -33,7 +33,7 @@ export interface OtherThread {
 const GC_TOLD_MILLIS = 10;
 
 /** How things stood at a beat. */
-interface Standing {
+interface EvidenceSnapshot {
   readonly at: number;
   readonly idleTime: number;
   readonly threadTime: ThreadTime | undefined;
@@ -43,15 +43,15 @@ interface Standing {
 }
 
 /** A block is told about when the loop has turned, and a beat may come in between. */
-const KEPT_STANDINGS = 4;
+const KEPT_SNAPSHOTS = 4;
 
 /**
- * A beat after which the loop has done next to nothing needs no new standing, or the beats of an idle process would cost
+ * A beat after which the loop has done next to nothing needs no new snapshot, or the beats of an idle process would cost
  * more than all else. Milliseconds.
  */
 const IDLE_BUSY_MILLIS = 2;
 /** But how long both threads were late adds up. Milliseconds. */
-const MAX_STANDING_MILLIS = 100;
+const MAX_SNAPSHOT_MILLIS = 100;
 
 /** Collects, from beat to beat, why the loop may be blocked. */
 export class EvidenceCollector {
@@ -59,9 +59,9 @@ export class EvidenceCollector {
   private readonly _gc = new GcPauses();
   private readonly _stolen = new StolenTimes();
   /** The latest last. */
-  private readonly _standings: Standing[] = [];
+  private readonly _snapshots: EvidenceSnapshot[] = [];
   /** How things stood when the last block was noted, and when it had ended: the start of one right behind it. */
-  private _lastEnd: { readonly standing: Standing; readonly endedAt: number } | undefined;
+  private _lastEnd: { readonly snapshot: EvidenceSnapshot; readonly endedAt: number } | undefined;
 
   constructor(private readonly _otherThread: OtherThread | undefined) {}
 
@@ -76,27 +76,27 @@ export class EvidenceCollector {
 
   /** The loop has turned: what comes is measured from here. */
   beat(): void {
-    const last = this._standings.at(-1);
+    const last = this._snapshots.at(-1);
     if (last !== undefined) {
       const age = now() - last.at;
-      if (age < MAX_STANDING_MILLIS && age - (idleTime() - last.idleTime) < IDLE_BUSY_MILLIS) return;
+      if (age < MAX_SNAPSHOT_MILLIS && age - (idleTime() - last.idleTime) < IDLE_BUSY_MILLIS) return;
     }
-    this._standings.push(this._now());
-    if (this._standings.length <= KEPT_STANDINGS) return;
-    this._standings.shift();
-    this._gc.forgetBefore((this._standings[0] as Standing).at);
+    this._snapshots.push(this._now());
+    if (this._snapshots.length <= KEPT_SNAPSHOTS) return;
+    this._snapshots.shift();
+    this._gc.forgetBefore((this._snapshots[0] as EvidenceSnapshot).at);
   }
 
   /** A block of `durationMillis` is over, which ended at `endedAt` on the clock of `now()`. */
   ofBlock(endedAt: number, durationMillis: number): LateEvidence {
     const startedAt = endedAt - durationMillis;
-    const standing = this._at(startedAt);
+    const snapshot = this._at(startedAt);
     const present = this._now();
-    this._lastEnd = { standing: present, endedAt };
-    const before = standing.threadTime;
+    this._lastEnd = { snapshot: present, endedAt };
+    const before = snapshot.threadTime;
     const after = present.threadTime;
     // What else ran since the beat is taken to have used a core.
-    const busyMillis = present.at - standing.at - (present.idleTime - standing.idleTime);
+    const busyMillis = present.at - snapshot.at - (present.idleTime - snapshot.idleTime);
     const otherMillis = Math.max(busyMillis - durationMillis, 0);
     let cpuMillis: number | undefined;
     let queuedMillis: number | undefined;
@@ -108,7 +108,7 @@ export class EvidenceCollector {
     }
     const mayBeStolen =
       cpuMillis !== undefined && durationMillis - cpuMillis - (queuedMillis ?? 0) >= STOLEN_TIME_RESOLUTION_MILLIS;
-    const stolenMillis = mayBeStolen ? stolenBetween(standing.stolenTime, readStolenTime()) : 0;
+    const stolenMillis = mayBeStolen ? stolenBetween(snapshot.stolenTime, readStolenTime()) : 0;
     const isOtherKnown = (): boolean => (this._otherThread?.lateUntil ?? 0) > endedAt;
     return {
       isComplete: () =>
@@ -119,7 +119,7 @@ export class EvidenceCollector {
         queuedMillis,
         gcMillis: clamp(this._gc.millisBetween(endedAt - durationMillis, endedAt), durationMillis),
         bothLateMillis: isOtherKnown()
-          ? difference(this._otherThread?.lateMillis, standing.watchdogLateMillis)
+          ? difference(this._otherThread?.lateMillis, snapshot.watchdogLateMillis)
           : undefined,
         stolenMillis,
       }),
@@ -127,14 +127,14 @@ export class EvidenceCollector {
   }
 
   /** The latest reading of before. A block is noted once the next one has begun, a little later than it ended. */
-  private _at(startedAt: number): Standing {
+  private _at(startedAt: number): EvidenceSnapshot {
     const latest = startedAt + SLACK_MILLIS;
-    const beat = this._standings.findLast(({ at }) => at <= latest) ?? (this._standings[0] as Standing);
+    const beat = this._snapshots.findLast(({ at }) => at <= latest) ?? (this._snapshots[0] as EvidenceSnapshot);
     if (this._lastEnd === undefined || this._lastEnd.endedAt > latest) return beat;
-    return this._lastEnd.standing.at > beat.at ? this._lastEnd.standing : beat;
+    return this._lastEnd.snapshot.at > beat.at ? this._lastEnd.snapshot : beat;
   }
 
-  private _now(): Standing {
+  private _now(): EvidenceSnapshot {
     return {
       at: now(),
       idleTime: idleTime(),

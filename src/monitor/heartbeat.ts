@@ -6,7 +6,7 @@ import { now } from '../system/clock.js';
 const startTimer = setInterval;
 const stopTimer = clearInterval;
 
-export interface Beat {
+export interface Heartbeat {
   /** Beats at this interval from now on, in milliseconds. */
   setPace(intervalMillis: number): void;
   /** Beats at once, as well. */
@@ -21,11 +21,11 @@ export interface Beat {
  * @param onBeat gets how late the beat is, in milliseconds, 0 or more, and how long after the last one it was due.
  * @param onTimer gets its timer, another one whenever the pace has changed.
  */
-export function startBeat(
+export function startHeartbeat(
   intervalMillis: number,
   onBeat: (lateMillis: number, dueAfterMillis: number) => void,
   onTimer: (timer: object) => void,
-): Beat {
+): Heartbeat {
   let last = now();
   let pace = 0;
   let timer: NodeJS.Timeout | undefined;

@@ -7,7 +7,7 @@ import type { StackSample } from '../model.js';
 import { registered } from '../otel/registered.js';
 import type { StartUp } from '../recorder/start-up.js';
 import type { Watchdog } from '../watchdog/watchdog.js';
-import { startBeat } from './heartbeat.js';
+import { startHeartbeat } from './heartbeat.js';
 
 /** What follows from the heartbeat. */
 export interface BeatListener {
@@ -68,7 +68,7 @@ export class LoopWatch {
         this._watchdog?.lookAfter(paceMillis + attribution.mostLateMillis);
         if (!this._isAnnounced) this._announce(attribution);
       };
-      const beat = startBeat(delayIntervalMillis, onBeat, (timer) => {
+      const beat = startHeartbeat(delayIntervalMillis, onBeat, (timer) => {
         startUp?.expect(timer);
         attribution.followBeat(timer);
       });

@@ -52,8 +52,8 @@ export type FromWorker =
   /** Looks fail here, for this reason: none will be tried again. */
   | { readonly type: 'blind'; readonly reason: string };
 
-/** What the main thread answers to a look, as JSON. */
-export interface Sight {
+/** A stack sample as the main thread answers it to a look, in JSON. */
+export interface SentSample {
   readonly span?: { readonly traceId: string; readonly spanId: string; readonly name: string } | undefined;
   readonly frames: readonly StackFrame[];
   readonly accuracy: 'during' | 'after';

@@ -19,7 +19,7 @@ import {
   type FromWorker,
   LOOK_KEY,
   type PlainResource,
-  type Sight,
+  type SentSample,
   type Signal,
   type ToWorker,
   type WorkerData,
@@ -41,7 +41,7 @@ const OWN_FRAMES = 2;
 /** More looks at one iteration tell nothing new. */
 const MAX_SAMPLES = 500;
 /** What a hang report may need of a stack. */
-const MAX_SIGHT_FRAMES = 64;
+const MAX_SENT_FRAMES = 64;
 /**
  * How long exit may wait for an inspector session to be closed, which a worker without a core cannot do at once. Where it
  * stays open Node.js itself waits, without an end, and says so on stderr. Milliseconds.
@@ -209,7 +209,7 @@ export class Watchdog {
     return this.memory.fields[Field.WorkerWokeAt] as number;
   }
 
-  /** What was seen of the iteration `count`; older sights are forgotten. */
+  /** What was seen of the iteration `count`; older samples are forgotten. */
   takeSamples(count: number): StackSample[] {
     if (this._samples.length === 0) return this._samples;
     const taken = this._samples.filter((sample) => sample.loopCount === count);
@@ -244,7 +244,7 @@ export class Watchdog {
   }
 
   /** In the first turn of the loop, before any beat: reads only, and tells it with the answer to a look. */
-  private _sdkSoFar(): Sight['sdk'] {
+  private _sdkSoFar(): SentSample['sdk'] {
     try {
       const provider = this._sdk.tracerProvider;
       const resource = this._resource ?? (provider && resourceOf(provider));
@@ -423,7 +423,7 @@ export class Watchdog {
     return lateMillis - (queuedMillis - (this.memory.fields[Field.QueuedAsked] as number)) <= PROMPT_MILLIS;
   }
 
-  private _see(): Sight {
+  private _see(): SentSample {
     const at = now();
     const { slots, fields } = this.memory;
     const askedAt = fields[Field.AskedAt] as number;
@@ -447,7 +447,7 @@ export class Watchdog {
         this._listener?.onSample?.(samples[0] as StackSample, at);
       }
     }
-    const seenFrames = stack.slice(0, MAX_SIGHT_FRAMES);
+    const seenFrames = stack.slice(0, MAX_SENT_FRAMES);
     return { span: activeSpan(), frames: seenFrames, accuracy, sdk: this._isUp ? undefined : this._sdkSoFar() };
   }
 }
@@ -476,7 +476,7 @@ function isPlain(value: unknown): boolean {
   return Array.isArray(value) ? value.every(isPlain) : /^(?:string|number|boolean)$/.test(typeof value);
 }
 
-function activeSpan(): Sight['span'] {
+function activeSpan(): SentSample['span'] {
   const span = spanOf(context.active());
   if (span === undefined) return undefined;
   const { traceId, spanId } = span.spanContext();

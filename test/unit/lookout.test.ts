@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Field, Rest, SharedMemory, Slot } from '../../src/system/shared-memory.js';
-import type { FromWorker, Sight, WorkerData } from '../../src/watchdog/messages.js';
+import type { FromWorker, SentSample, WorkerData } from '../../src/watchdog/messages.js';
 import type { HangReporter } from '../../src/watchdog/worker/hang-report.js';
 import type { Inspector } from '../../src/watchdog/worker/inspector.js';
 import { Lookout } from '../../src/watchdog/worker/lookout.js';
@@ -93,22 +93,22 @@ describe('a hang', () => {
   const start = () => startLookout(undefined, { ...DATA, hangThresholdMillis: HANG });
   const running = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), name: 'GET' };
   const frame = { functionName: 'endless', filePath: '/app.js', lineNumber: 1, columnNumber: 1, text: 'endless' };
-  const sight = { span: running, frames: [frame], accuracy: 'after' } as const;
+  const sample = { span: running, frames: [frame], accuracy: 'after' } as const;
   /** Each look is answered after so long; behind the last of them, none is. */
-  const answerAfter = (...answers: readonly (readonly [number, Sight])[]): void => {
+  const answerAfter = (...answers: readonly (readonly [number, SentSample])[]): void => {
     const left = [...answers];
     let askedAt: number | undefined;
     setInterval(() => {
       waits = askedAt === undefined ? 0 : time - askedAt;
     }, 1);
-    look.mockImplementation((onSight: (sight: Sight) => void) => {
+    look.mockImplementation((onSample: (sample: SentSample) => void) => {
       if (askedAt !== undefined) return;
       askedAt = time;
       const [millis, answer] = left.shift() ?? [];
       if (millis === undefined || answer === undefined) return;
       setTimeout(() => {
         askedAt = undefined;
-        onSight(answer);
+        onSample(answer);
       }, millis);
     });
   };
@@ -163,29 +163,29 @@ describe('a hang', () => {
   });
 
   it('has the stack that was seen between two native calls of a loop of them', () => {
-    answerAfter([300, sight], [350, sight]);
+    answerAfter([300, sample], [350, sample]);
     start();
     advance(HANG + 10);
     expect(waits).toBeGreaterThan(200);
-    expect(report.mock.calls.map(([hang]) => hang.sight)).toEqual([sight]);
+    expect(report.mock.calls.map(([hang]) => hang.sample)).toEqual([sample]);
   });
 
   it('keeps that stack where the next look lands between two callbacks', () => {
-    look.mockImplementationOnce((onSight) => onSight(sight));
-    look.mockImplementation((onSight) => onSight({ ...sight, frames: [] }));
+    look.mockImplementationOnce((onSample) => onSample(sample));
+    look.mockImplementation((onSample) => onSample({ ...sample, frames: [] }));
     start();
     advance(HANG + 10);
-    expect(report.mock.calls.map(([hang]) => hang.sight)).toEqual([sight]);
+    expect(report.mock.calls.map(([hang]) => hang.sample)).toEqual([sample]);
   });
 
-  it.each<[string, readonly (readonly [number, Sight])[]]>([
-    ['what was seen ahead of a native call', [[0, sight]]],
-    ['what was seen of another span', [[300, { ...sight, span: { ...running, spanId: 'c'.repeat(16) } }]]],
+  it.each<[string, readonly (readonly [number, SentSample])[]]>([
+    ['what was seen ahead of a native call', [[0, sample]]],
+    ['what was seen of another span', [[300, { ...sample, span: { ...running, spanId: 'c'.repeat(16) } }]]],
   ])('has no stack in an endless native call, not %s', (_, answers) => {
     answerAfter(...answers);
     start();
     advance(HANG + 10);
-    expect(report.mock.calls.map(([hang]) => hang.sight)).toEqual([undefined]);
+    expect(report.mock.calls.map(([hang]) => hang.sample)).toEqual([undefined]);
     expect(report.mock.calls[0]?.[0].running).toEqual(running);
   });
 });

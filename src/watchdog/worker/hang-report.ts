@@ -10,7 +10,7 @@ import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import { codeAttributes } from '../../words/code.js';
 import { outwardLocation } from '../../words/paths.js';
 import { describeHang } from '../../words/sentence.js';
-import type { Sight, Signal } from '../messages.js';
+import type { SentSample, Signal } from '../messages.js';
 import { forgetExporters, prepare, send } from './exporters.js';
 import type { Attributes, ExportedLog, ExportedSpan } from './items.js';
 import { resolveFrames } from './source-maps.js';
@@ -24,7 +24,7 @@ export interface Hang {
   /** Milliseconds since the Unix epoch. */
   readonly startedAt: number;
   /** What the last look saw; undefined where native code keeps the thread from answering. */
-  readonly sight: Sight | undefined;
+  readonly sample: SentSample | undefined;
   /** The span that runs, as the main thread last published it. */
   readonly running: PublishedSpan | undefined;
   /** Whether the program still starts. */
@@ -56,12 +56,12 @@ export class HangReporter {
 
   /** Never rejects. Resolved once the report has left, or could not within its time. */
   async report(hang: Hang): Promise<void> {
-    const span = hang.sight ? hang.sight.span : hang.running;
-    const stack = hang.sight && resolveFrames(outOfPlumbing(hang.sight.frames));
+    const span = hang.sample ? hang.sample.span : hang.running;
+    const stack = hang.sample && resolveFrames(outOfPlumbing(hang.sample.frames));
     const frame = stack?.[0];
     const location =
-      frame && stack && hang.sight
-        ? outwardLocation({ frame, stack, accuracy: hang.sight.accuracy, share: 1 }, this._stackPaths)
+      frame && stack && hang.sample
+        ? outwardLocation({ frame, stack, accuracy: hang.sample.accuracy, share: 1 }, this._stackPaths)
         : undefined;
     const endedAt = Date.now();
     const state = mainThreadState();
@@ -110,7 +110,7 @@ export class HangReporter {
   }
 
   /** In the first turn of the loop no message comes. */
-  learn({ signals, resource }: NonNullable<Sight['sdk']>): void {
+  learn({ signals, resource }: NonNullable<SentSample['sdk']>): void {
     this._signals = signals;
     this._resource ??= resource;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Field, jobsOf, type SharedMemory, Slot } from '../../system/shared-memory.js';
-import { LOOK_KEY, type Sight } from '../messages.js';
+import { LOOK_KEY, type SentSample } from '../messages.js';
 
 /** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */
 const MAX_FAILURES = 3;
@@ -52,8 +52,8 @@ export class Inspector {
     return this._session === undefined ? 0 : time - this._askedAt;
   }
 
-  /** Asks the blocked thread for its stack; `onSight` is called once it answers, which a native call can put off for ever. */
-  look(onSight: (sight: Sight) => void): void {
+  /** Asks the blocked thread for its stack; `onSample` is called once it answers, which a native call can put off for ever. */
+  look(onSample: (sample: SentSample) => void): void {
     if (this._session !== undefined || this.isBlind) return;
     const { slots, fields } = this._memory;
     Atomics.store(slots, Slot.SessionOpen, 1);
@@ -85,7 +85,7 @@ export class Inspector {
             return;
           }
           this._failures = 0;
-          if (text !== '') onSight(JSON.parse(text));
+          if (text !== '') onSample(JSON.parse(text));
         } catch (failure) {
           this._fail(String(failure));
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Field, type PublishedSpan, Rest, type SharedMemory, Slot } from '../../system/shared-memory.js';
-import type { FromWorker, Sight, WorkerData } from '../messages.js';
+import type { FromWorker, SentSample, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import type { Inspector } from './inspector.js';
 import { newFilesWithMap } from './source-maps.js';
@@ -50,7 +50,7 @@ export class Lookout {
   private _lastLookAt = 0;
   /** How often it was looked at since that beat. */
   private _looks = 0;
-  private _lastSight: Sight | undefined;
+  private _lastSample: SentSample | undefined;
   /** For how long a look has waited for its answer, at the most, since the beat. */
   private _longestWaitMillis = 0;
   private _nextReportMillis = 0;
@@ -198,7 +198,7 @@ export class Lookout {
     this._silentMillis = Math.max(Math.min(time - beatAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
     this._lastLookAt = 0;
     this._looks = 0;
-    this._lastSight = undefined;
+    this._lastSample = undefined;
     this._longestWaitMillis = 0;
     this._nextReportMillis = this._data.hangThresholdMillis;
   }
@@ -236,15 +236,15 @@ export class Lookout {
   private _look(repeats: number): void {
     const beatAt = this._beatAt;
     const askedAt = this._now();
-    this._inspector.look((sight) => {
-      if (sight.sdk) this._reporter.learn(sight.sdk);
-      const files = newFilesWithMap(sight.frames);
+    this._inspector.look((sample) => {
+      if (sample.sdk) this._reporter.learn(sample.sdk);
+      const files = newFilesWithMap(sample.frames);
       if (files.length > 0) this._tell({ type: 'mappable', files });
       if (beatAt !== this._memory.fields[Field.BeatAt]) return;
       this._longestWaitMillis = Math.max(this._longestWaitMillis, this._now() - askedAt);
       // Between two callbacks there is nothing to see.
-      if (sight.frames.length > 0 || sight.span?.spanId !== this._lastSight?.span?.spanId) this._lastSight = sight;
-      if (sight.frames.length === 0 && repeats > 0) setTimeout(() => this._look(repeats - 1), 1);
+      if (sample.frames.length > 0 || sample.span?.spanId !== this._lastSample?.span?.spanId) this._lastSample = sample;
+      if (sample.frames.length === 0 && repeats > 0) setTimeout(() => this._look(repeats - 1), 1);
     });
   }
 
@@ -261,12 +261,12 @@ export class Lookout {
   }
 
   /** What the last look saw, if that can still be what goes on. */
-  private _sightAt(time: number, running: PublishedSpan | undefined): Sight | undefined {
+  private _sampleAt(time: number, running: PublishedSpan | undefined): SentSample | undefined {
     const waits = this._inspector.waitsFor(time);
-    if (waits <= STUCK_MILLIS) return this._lastSight;
+    if (waits <= STUCK_MILLIS) return this._lastSample;
     // Stuck in native code it cannot answer a look, and what an earlier one saw is over.
     if (waits > this._longestWaitMillis * MOST_TIMES_LONGER) return undefined;
-    return this._lastSight?.span?.spanId === running?.spanId ? this._lastSight : undefined;
+    return this._lastSample?.span?.spanId === running?.spanId ? this._lastSample : undefined;
   }
 
   private _reportHang(time: number): void {
@@ -274,7 +274,7 @@ export class Lookout {
     this._nextReportMillis += Math.min(this._silentMillis, MAX_REPORT_INTERVAL_MILLIS);
     const startedAt = Date.now() - (time - this._beatAt);
     const running = this._memory.runningSpan();
-    const report = this._reporter.report({ startedAt, sight: this._sightAt(time, running), running, isStarting });
+    const report = this._reporter.report({ startedAt, sample: this._sampleAt(time, running), running, isStarting });
     // An unhandled rejection in this thread, while a look is under way, has been seen to abort the whole process.
     const next = (): void => {
       this._reports--;
