@@ -3,7 +3,7 @@ import type { Context, Span } from '@opentelemetry/api';
 import { type Iteration, MIN_BUSY_MILLIS, type SpanShare } from '../model.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import { PROMISES_APART } from '../system/promise-hooks.js';
-import { jobsOf, type SharedMemory, SLOTS, Slot } from '../system/shared-memory.js';
+import { type SharedMemory, SLOTS } from '../system/shared-memory.js';
 import { AllowedCode } from './allowed-code.js';
 import { Backlog, type BacklogListener, type CallbackKind } from './backlog.js';
 import { CallDepth } from './call-depth.js';
@@ -15,6 +15,7 @@ import { OverriddenContext, type Override } from './overridden-context.js';
 import { ProgramStart } from './program-start.js';
 import { PublishedSpans } from './published-spans.js';
 import type { ContextReader, HandleReader } from './readers.js';
+import { RunCount } from './run-count.js';
 import { SpanLookup } from './span-lookup.js';
 import type { Tally } from './span-time.js';
 import type { StartUp } from './start-up.js';
@@ -74,8 +75,6 @@ export class SliceRecorder {
   private _returnedAt = 0;
 
   private _loopCount = 0;
-  /** {@link Slot.Callbacks} when it began. */
-  private _callbacksAtTurn = 0;
   private _idleTime = 0;
   private readonly _ledger = new IterationLedger();
   private readonly _allowed = new AllowedCode(this._ledger);
@@ -104,9 +103,7 @@ export class SliceRecorder {
   private _kindOf: HandleReader['kindOf'] = noKind;
   private readonly _missed = new MissedSwitches();
 
-  /** Where {@link Slot.Callbacks} and {@link Slot.Jobs} are counted, and {@link Slot.Resting} set. */
-  private readonly _slots: Int32Array;
-
+  private readonly _runs: RunCount;
   private readonly _idle: IdleMode;
 
   /**
@@ -129,9 +126,10 @@ export class SliceRecorder {
     this._spans = new SpanLookup(this._ledger, this._backlog);
     this.nobody = this._spans.nobody;
     this._tally = this.nobody;
-    this._slots = memory?.slots ?? new Int32Array(SLOTS);
-    this._start = new ProgramStart(this.nobody, this._slots, _listener);
-    this._idle = new IdleMode(this._slots, memory, _headMillis);
+    const slots = memory?.slots ?? new Int32Array(SLOTS);
+    this._runs = new RunCount(slots);
+    this._start = new ProgramStart(this.nobody, slots, _listener);
+    this._idle = new IdleMode(slots, memory, _headMillis);
   }
 
   get enabled(): boolean {
@@ -223,7 +221,7 @@ export class SliceRecorder {
     // The end of the last job is to come, and JavaScript has not returned: native code calls back in the midst of it.
     else if (this._jobEnd.isAwaited && this._calls.depth === 0)
       this._calls.interruptJob(this._context, this._overridden);
-    this._slots[Slot.Callbacks] = ((this._slots[Slot.Callbacks] as number) + 1) | 0;
+    this._runs.addCallback();
     if (this._backlog.micros !== 0) this._backlog.enter(this._kindOf(resource));
     const override = context === undefined ? undefined : this._overrideOf(resource, context);
     if (override === undefined) this._enter(context, undefined);
@@ -262,7 +260,7 @@ export class SliceRecorder {
   /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
     if (this._idle.isOn) this._beginAnew(false);
-    this._countJob();
+    this._runs.addJob();
     const context = this._activeContext();
     if (context !== this._context || this._overridden.override !== undefined) {
       this._overridden.set(undefined, 0);
@@ -274,7 +272,7 @@ export class SliceRecorder {
 
   /** Counts callbacks and promise jobs as they begin. */
   get job(): number {
-    return this._slots[Slot.Jobs] as number;
+    return this._runs.job;
   }
 
   /** In force now, or waiting for {@link scopes} to be left; to be given back where what was before becomes active again. */
@@ -381,7 +379,7 @@ export class SliceRecorder {
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
     if (tally === this._tally) return;
-    const at = this._missed.see(tally, this._since, jobsOf(this._slots), isPrompt);
+    const at = this._missed.see(tally, this._since, this._runs.run, isPrompt);
     if (at === undefined) return;
     this._charge(at);
     this._since = at;
@@ -444,7 +442,7 @@ export class SliceRecorder {
       startMicros: this._backlog.micros,
       startTurn: this._backlog.turns,
       shares: this._ledger.tallies(),
-      callbacks: this._callbacksSoFar(),
+      callbacks: this._runs.callbacks,
       isExact: true,
       head: this._ledger.head,
     };
@@ -486,7 +484,7 @@ export class SliceRecorder {
       this._clearIteration();
       this._allowed.clear();
       this._loopCount = loopCount();
-      this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
+      this._runs.turn();
       this._idleTime = idle;
       this._since = time;
       this._returnedAt = 0;
@@ -535,7 +533,7 @@ export class SliceRecorder {
   /** What ticks and promise jobs have in common: no native code can have run since the last one. */
   protected _enterJob(context: Context | undefined, override: Override | undefined): void {
     if (this._idle.isOn) this._beginAnew(false);
-    this._countJob();
+    this._runs.addJob();
     this._enter(context, override);
     this._returnedAt = 0;
   }
@@ -563,15 +561,6 @@ export class SliceRecorder {
     if (!this._overridden.beginTick()) return;
     override.tally = this.nobody;
     this._switchTo(this._context, this._returnedAt !== 0 ? this._returnedAt : now());
-  }
-
-  /** For the watchdog, which cannot see otherwise whether it still looks at the callback that it meant to look at. */
-  private _countJob(): void {
-    this._slots[Slot.Jobs] = ((this._slots[Slot.Jobs] as number) + 1) | 0;
-  }
-
-  private _callbacksSoFar(): number {
-    return ((this._slots[Slot.Callbacks] as number) - this._callbacksAtTurn) | 0;
   }
 
   private _switchTo(context: Context | undefined, time: number): void {
@@ -640,7 +629,7 @@ export class SliceRecorder {
       this._backlog.turn(this._ledger.ran, this._ledger.count, this._ledger.busyMicros, isBlock, idled);
     }
     this._clearIteration();
-    this._callbacksAtTurn = this._slots[Slot.Callbacks] as number;
+    this._runs.turn();
     this._allowed.clear();
     this._start.turn();
     if (turns === 1 && native > this._headMillis) this._add(this.nobody, native, time);
@@ -687,7 +676,7 @@ export class SliceRecorder {
       startMicros,
       startTurn,
       shares: tallies,
-      callbacks: this._callbacksSoFar(),
+      callbacks: this._runs.callbacks,
       isExact: true,
       head: this._ledger.head,
       asyncResource: this._blockedIn(),
