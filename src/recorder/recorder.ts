@@ -43,7 +43,7 @@ export interface RecorderListener extends BacklogListener {
    * @param blockSoFar the iteration that still runs, where the span has reached the threshold in it.
    */
   onSpanEnding(share: SpanShare, span: Span, blockSoFar: Iteration | undefined): void;
-  /** Something happens on a loop that was at rest. */
+  /** Something happens on a loop that was idle. */
   onWake(): void;
 }
 
@@ -57,7 +57,9 @@ const NOTED_MICROS = MIN_BUSY_MILLIS * 1000;
 const LONG_SLICE_MILLIS = 1;
 
 /**
- * Cuts the loop's time into slices, one for each run of code under one active context, and adds them up per span.
+ * Cuts the loop's time into slices, one for each run of code under one active context, and adds them up per span. Here is
+ * only what each slice takes: to enter, to switch, to charge, and the turn of the loop. What has a state of its own besides
+ * (how deep callbacks are nested, whose contexts are overridden, idle mode and so on) is in the files around this one.
  *
  * Everything here runs per callback or per promise job: nothing is allocated (a {@link Tally} once per span apart),
  * nothing is caught, and a clock is read only where it can change what is reported.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random programs on a clock of the test's. A model that knows the program, and need not find anything out, adds up whose
-// time it is; the recorder, which only sees what hooks and taps tell it, has to come to the same.
+// time it is; the recorder, which only sees what hooks and taps tell it, has to come to the same. PROPERTY_RUNS is how many.
 import { type Context, createContextKey, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
