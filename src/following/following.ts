@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { executionAsyncResource } from 'node:async_hooks';
 import type { Span } from '@opentelemetry/api';
 import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
+import { currentResource } from '../hooks/current-resource.js';
 import { tapHandles } from '../hooks/handle-tap.js';
 import { installHooks } from '../hooks/hooks.js';
 import { whenContextManagerAppears } from '../hooks/manager-watch.js';
@@ -24,6 +24,9 @@ export class Following implements Attribution {
   private readonly _spanTap: SpanTap;
   private _tappedManager: object | undefined;
   private _untapManager: (() => void) | undefined;
+  private _untapHandles: (() => void) | undefined;
+  /** Of which the active context can be read. */
+  private _readManager: object | undefined;
   /** Whether it was put on in the midst of things: V8 does not announce an `await` that had begun before. */
   private _isLate = false;
 
@@ -80,7 +83,7 @@ export class Following implements Attribution {
       this._undo.push(() => this._leaveManager());
       this._followManager();
       this._undo.push(tapAsyncResource(recorder));
-      this._undo.push(tapHandles(recorder, !this._isLate));
+      this._untapHandles ??= tapHandles(recorder);
       this._undo.push(() => recorder.stop());
       this._undo.push(installHooks(recorder));
       start();
@@ -91,8 +94,26 @@ export class Following implements Attribution {
   }
 
   stop(): void {
+    this.pause();
+    this._untapHandles?.();
+    this._untapHandles = undefined;
+    this._recorder.followContexts(undefined);
+    this._readManager = undefined;
+  }
+
+  /** Off for now: all that costs. Who asks whom over which connection is still noted. */
+  pause(): void {
     for (const undo of this._undo.reverse()) undo();
     this._undo.length = 0;
+  }
+
+  /** While it is off: the application may have registered another context manager. */
+  readContexts(): void {
+    const manager = registered()?.context;
+    if (manager === undefined || manager === this._readManager) return;
+    this._readManager = manager;
+    // To be tapped is what makes it readable.
+    tapContextManager(manager, this._recorder)();
   }
 
   followBeat(timer: object): void {
@@ -133,6 +154,7 @@ export class Following implements Attribution {
     if (manager === undefined || manager === this._tappedManager) return;
     this._leaveManager();
     this._tappedManager = manager;
+    this._readManager = manager;
     this._untapManager = tapContextManager(manager, this._recorder);
     this._recorder.resync();
   }
@@ -141,15 +163,5 @@ export class Following implements Attribution {
     this._untapManager?.();
     this._untapManager = undefined;
     this._tappedManager = undefined;
-  }
-}
-
-/** Whose callback runs. */
-function currentResource(): object {
-  try {
-    return executionAsyncResource();
-  } catch {
-    // Where a native addon gives none.
-    return {};
   }
 }

@@ -87,6 +87,7 @@ export class OnDemand implements Attribution {
     const ownLateMillis = lateMillis - (queuedMillis - this._queuedMillis);
     this._queuedMillis = queuedMillis;
     if (!this._following.isOn) {
+      this._following.readContexts();
       this._beats.beat(lateMillis, dueAfterMillis);
       this._lateMillis = Math.max(this._lateMillis * DECAY, this._leastLateMillis);
       return;
@@ -152,7 +153,7 @@ export class OnDemand implements Attribution {
   private _takeOff(): void {
     // What is still open has begun a moment ago, with this beat.
     this._following.flush();
-    this._following.stop();
+    this._following.pause();
     this.offs++;
     if (this._following.blockCount === this._blocksBefore) {
       this._lateMillis = Math.min(this._lateMillis * GROWTH, this._mostLateMillis);

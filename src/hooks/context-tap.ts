@@ -34,7 +34,7 @@ interface TappableManager extends ContextManager {
  * Follows every change of the active context that `manager` makes, because the most common block of all, an HTTP
  * handler's first slice, runs inside a `context.with` that no async hook announces.
  *
- * @returns a function that takes the tap off again.
+ * @returns a function that takes the tap off again. Which context is active can still be read.
  */
 export function tapContextManager(manager: ContextManager, recorder: SliceRecorder): () => void {
   const storage = (manager as TappableManager)._asyncLocalStorage;
@@ -72,7 +72,6 @@ function tapStorage(storage: Storage, manager: TappableManager, recorder: SliceR
     untapEnterWith();
     untapRun();
     untapAttach();
-    recorder.followContexts(undefined);
   };
 }
 
@@ -204,7 +203,6 @@ function tapManager(manager: TappableManager, recorder: SliceRecorder): () => vo
   return () => {
     untapWith();
     untapAttach();
-    recorder.followContexts(undefined);
   };
 }
 

@@ -18,9 +18,6 @@ export const CHILD: UseKind = { isMakersAtFirst: true, canBeMakersOwn: true };
 /** What others ask, or what happens in the world. */
 export const SHARED: UseKind = { isMakersAtFirst: false, canBeMakersOwn: true };
 
-/** One that may have been used before anybody saw. */
-export const UNSEEN: UseKind = { isMakersAtFirst: false, canBeMakersOwn: false };
-
 interface ResourceKind {
   /** Undefined: calls back once, for who made it, or in a context of its own. */
   readonly use: UseKind | undefined;

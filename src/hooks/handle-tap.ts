@@ -5,13 +5,15 @@ import { Socket as DatagramSocket } from 'node:dgram';
 import { Socket } from 'node:net';
 import { MessagePort } from 'node:worker_threads';
 import type { Context } from '@opentelemetry/api';
+import { startOf } from '../otel/span-facts.js';
 import { spanOf } from '../otel/span-of.js';
 import type { Override } from '../recorder/overridden-context.js';
 import type { SliceRecorder } from '../recorder/recorder.js';
 import { Tally } from '../recorder/span-time.js';
 import { classNameOf, readOff } from '../system/foreign.js';
 import { patchMethod } from '../system/patch.js';
-import { CHILD, CONNECTION, callbackKindOf, SHARED, UNSEEN, type UseKind, useKindOf } from './handle-kinds.js';
+import { currentResource } from './current-resource.js';
+import { CHILD, CONNECTION, callbackKindOf, SHARED, type UseKind, useKindOf } from './handle-kinds.js';
 
 /** The parts of a socket that are not in its types: its handle, and the server that accepted it. */
 interface SocketInternals {
@@ -34,6 +36,10 @@ class Use implements Override {
   private _isShared = false;
   /** Whether anybody but who made it may have sent. */
   private _hasOthers = false;
+  /** How many bytes had come when somebody last sent; undefined where that is not counted. */
+  private _bytesRead: number | undefined;
+  /** Whose it is, where that is known. */
+  maker: Context | undefined;
 
   constructor(private readonly _kind: UseKind) {}
 
@@ -47,6 +53,17 @@ class Use implements Override {
     this._hasSent = true;
     this._sender = sender;
     this._isAnswered = false;
+  }
+
+  /** The same while nothing is followed, so that no answer is seen: where bytes have come meanwhile, there was one. */
+  noteSentUnseen(sender: Context | undefined, bytesRead: number | undefined): void {
+    if (bytesRead !== this._bytesRead) this._isAnswered = true;
+    this._bytesRead = bytesRead;
+    this.noteSent(sender);
+  }
+
+  isSender(context: Context): boolean {
+    return this._hasSent && !this._isShared && isSame(this._sender, context);
   }
 
   /** It calls back in `maker`. @returns whether that is not to be believed. */
@@ -71,29 +88,46 @@ class Use implements Override {
  * tell whose answer it is, and nobody is charged: the continuations of the callers run in contexts of their own anyway.
  * Nor is anybody where nobody sends: a watched file changes for no request.
  *
- * @param sawAll whether it is on from the start. Else others may have sent before, and what comes back is nobody's until it
- * is known who asked.
+ * It costs next to nothing, and stays on while the recorder is off: who has asked is to be known when the answer blocks.
+ *
  * @returns a function that takes the tap off again.
  */
-export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void {
+export function tapHandles(recorder: SliceRecorder): () => void {
   const uses = new WeakMap<object, Use>();
   /** By prototype: to ask a foreign object for its class can run code of the application's. */
   const kinds = new WeakMap<object, UseKind | undefined>();
   const untaps: (() => void)[] = [];
 
-  function newUse(handle: object, kind: UseKind): Use {
-    const use = new Use(sawAll ? kind : UNSEEN);
-    if (!sawAll) use.noteSent(undefined);
-    uses.set(handle, use);
+  let isOn = true;
+
+  function useOf(handle: object, kind: UseKind): Use {
+    let use = uses.get(handle);
+    if (use === undefined) {
+      use = new Use(kind);
+      uses.set(handle, use);
+    }
     return use;
   }
 
   function noteSent(handle: object | null | undefined, kind: UseKind): void {
     if (handle == null) return;
-    const use = uses.get(handle) ?? newUse(handle, kind);
+    const use = useOf(handle, kind);
     const sender = recorder.activeContext();
     // A library's queue goes on under who made the handle, whosever turn it is: in its callbacks nobody can tell.
-    use.noteSent(sender === recorder.override?.context ? undefined : sender);
+    if (recorder.enabled) use.noteSent(sender === recorder.override?.context ? undefined : sender);
+    else use.noteSentUnseen(isHandlesOwn(sender) ? undefined : sender, (handle as { bytesRead?: number }).bytesRead);
+  }
+
+  /** While nothing is followed: whether `context` may be that of the handle whose callback runs. */
+  function isHandlesOwn(context: Context | undefined): boolean {
+    const resource = currentResource();
+    if (kindOf(resource) === undefined) return false;
+    const maker = uses.get(resource)?.maker;
+    return maker === undefined || isSame(context, maker);
+  }
+
+  function noteMaker(handle: object | null | undefined, maker: Context | undefined): void {
+    if (handle != null) useOf(handle, CONNECTION).maker = maker;
   }
 
   /** Calls `note` ahead of each call of `target[name]`. */
@@ -101,7 +135,7 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
     const original = target[name] as AnyFunction;
     const replacement = {
       tapped(this: T): unknown {
-        if (this != null && recorder.enabled) note(this);
+        if (this != null && isOn) note(this);
         // biome-ignore lint/complexity/noArguments: passes on every overload without an array
         return Reflect.apply(original, this, arguments);
       },
@@ -112,6 +146,21 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
   tap(Socket.prototype as Socket & SocketInternals, 'write', (socket) => {
     if (socket.server == null) noteSent(socket._handle, CONNECTION);
   });
+  const { connect } = Socket.prototype;
+  untaps.push(
+    patchMethod(
+      Socket.prototype,
+      'connect',
+      {
+        connect(this: Socket & SocketInternals): unknown {
+          // biome-ignore lint/complexity/noArguments: passes on every overload without an array
+          const result = Reflect.apply(connect as AnyFunction, this, arguments);
+          if (isOn) noteMaker(this?._handle, recorder.activeContext());
+          return result;
+        },
+      }.connect,
+    ),
+  );
   tap(MessagePort.prototype, 'postMessage', (port) => noteSent(port, SHARED));
   tap(DatagramSocket.prototype, 'send', (socket) => noteSent(handleOf(socket), SHARED));
 
@@ -124,7 +173,7 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
         spawn(this: Spawner, options: SpawnOptions) {
           // biome-ignore lint/complexity/noArguments: passes on whatever spawn takes, without an array
           const result = Reflect.apply(spawn, this, arguments);
-          if (recorder.enabled) followChild(options);
+          if (isOn) followChild(options, recorder.activeContext());
           return result;
         },
       }.spawn,
@@ -132,11 +181,12 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
   );
 
   /** All that a child process is talked to by has one use: who writes to its input reads its output. */
-  function followChild(options: SpawnOptions | undefined): void {
+  function followChild(options: SpawnOptions | undefined, maker: Context | undefined): void {
     // Node.js has put the handles there.
     const stdio = options?.stdio;
     if (!Array.isArray(stdio)) return;
     const use = new Use(CHILD);
+    use.maker = maker;
     for (const entry of stdio as ({ handle?: object; ipc?: boolean } | null)[]) {
       const { handle, ipc } = entry ?? {};
       if (typeof handle !== 'object' || handle === null) continue;
@@ -171,22 +221,37 @@ export function tapHandles(recorder: SliceRecorder, sawAll: boolean): () => void
     return kind;
   }
 
-  const overrideOf = (resource: object, context: Context): Override | undefined => {
+  function kindOf(resource: object): UseKind | undefined {
     if (typeof resource !== 'object' || resource === null) return undefined;
     const prototype = Object.getPrototypeOf(resource) as object | null;
     if (prototype === null) return undefined;
-    const kind = kinds.get(prototype) ?? (kinds.has(prototype) ? undefined : learn(resource, prototype));
+    return kinds.get(prototype) ?? (kinds.has(prototype) ? undefined : learn(resource, prototype));
+  }
+
+  const overrideOf = (resource: object, context: Context): Override | undefined => {
+    const kind = kindOf(resource);
     if (kind === undefined) return undefined;
     let use = uses.get(resource);
     if (use === undefined) {
-      if (kind.isMakersAtFirst && sawAll) return undefined;
-      use = newUse(resource, kind);
+      if (kind.isMakersAtFirst) return undefined;
+      use = useOf(resource, kind);
     }
     return use.answers(context) ? use : undefined;
   };
-  recorder.followHandles({ overrideOf, kindOf: callbackKindOf });
+  /** Where the handle's callback has begun unseen: `context` may be its maker's, or one that was entered since. */
+  const overrideInMidst = (resource: object, context: Context, headMillis: number): Override | undefined => {
+    const use = uses.get(resource);
+    if (use?.maker !== undefined) return isSame(context, use.maker) ? overrideOf(resource, context) : undefined;
+    if (use?.isSender(context) || isNew(context, headMillis)) return undefined;
+    const override = overrideOf(resource, context);
+    // Nor need it be that of who sent last.
+    if (override !== undefined) override.user = undefined;
+    return override;
+  };
+  recorder.followHandles({ overrideOf, overrideInMidst, kindOf: callbackKindOf });
 
   return () => {
+    isOn = false;
     for (const untap of untaps.reverse()) untap();
     recorder.followHandles(undefined);
   };
@@ -219,6 +284,15 @@ function handleOf(socket: object): object | undefined {
 /** Whether both are of one span: an application makes new contexts for one all the time. */
 function isSame(a: Context | undefined, b: Context | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && spanOf(a) === spanOf(b));
+}
+
+/** The SDK starts its spans on whole milliseconds, rounded down. */
+const START_ROUNDING_MILLIS = 1;
+
+/** Whether its span began no longer ago than that: in the callback that runs. */
+function isNew(context: Context, millis: number): boolean {
+  const startedAt = startOf(readOff(context, spanOf, undefined));
+  return startedAt !== undefined && startedAt >= Date.now() - millis - START_ROUNDING_MILLIS;
 }
 
 /** A span that has ended waits for nothing. */

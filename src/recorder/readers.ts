@@ -15,6 +15,11 @@ export interface ContextReader {
 export interface HandleReader {
   /** Whom to charge while `resource` calls back in `context`, if not whose context it is. */
   readonly overrideOf: (resource: object, context: Context) => Override | undefined;
+  /**
+   * The same of a callback whose beginning nobody has seen, `headMillis` ago at the most: the application may have entered
+   * `context` meanwhile.
+   */
+  readonly overrideInMidst: (resource: object, context: Context, headMillis: number) => Override | undefined;
   /** What a callback of `resource` brings. Asked only while there is a backlog. */
   readonly kindOf: (resource: object) => CallbackKind;
 }

@@ -102,6 +102,7 @@ export class SliceRecorder {
   private _activeContext: ContextReader['active'] = noContext;
   private _contextOf: ContextReader['of'] = noContext;
   private _overrideOf: HandleReader['overrideOf'] = noOverride;
+  private _overrideInMidst: HandleReader['overrideInMidst'] = noOverride;
   private _kindOf: HandleReader['kindOf'] = noKind;
   private readonly _missed = new MissedSwitches();
 
@@ -157,7 +158,7 @@ export class SliceRecorder {
   startLate(headMillis: number, resource: object): void {
     this.start(undefined);
     const context = this._context;
-    const override = context === undefined ? undefined : this._overrideOf(resource, context);
+    const override = context === undefined ? undefined : this._overrideInMidst(resource, context, headMillis);
     if (override !== undefined) this._enterOverridden(override);
     this._published?.publish(this._tally);
     this._calls.beginInMidst(this.seesReturns);
@@ -195,6 +196,7 @@ export class SliceRecorder {
   /** Asks `reader` for handles from now on; undefined: of none is anything known. */
   followHandles(reader: HandleReader | undefined): void {
     this._overrideOf = reader?.overrideOf ?? noOverride;
+    this._overrideInMidst = reader?.overrideInMidst ?? noOverride;
     this._kindOf = reader?.kindOf ?? noKind;
   }
 

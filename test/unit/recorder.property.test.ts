@@ -264,6 +264,7 @@ class World {
     this._recorder.followContexts({ active, of: active });
     this._recorder.followHandles({
       overrideOf: (resource) => (resource as { override?: Override }).override,
+      overrideInMidst: () => undefined,
       kindOf: () => 'other',
     });
     this._recorder.followBeat(this._beatTimer);

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+import { executionAsyncResource } from 'node:async_hooks';
+import { readOff } from '../system/foreign.js';
+
+/** In place of one that cannot be had: a native addon, or Node.js itself, may give none. */
+const STRANGER = Object.freeze({});
+
+/** Of the callback that runs; on Node.js 24 and 26, in a promise job, of the callback that it follows. */
+export function currentResource(): object {
+  return readOff(undefined, executionAsyncResource, STRANGER) ?? STRANGER;
+}
