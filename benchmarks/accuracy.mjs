@@ -92,6 +92,7 @@ function print(version, results) {
   printTable('single', judged, ['right', 'falsely blamed']);
   printTable('shared', judged, ['right', 'singled out']);
   for (const [mode, { rows, clear, accused, ofTheMachine, ons, offs }] of judged) {
+    const approximate = clear.filter(({ isApproximate }) => isApproximate);
     const began = rows.filter(({ wasOn }) => wasOn).length;
     const parts = [
       `${clear.length} of ${rows.length} blocks judged`,
@@ -99,6 +100,7 @@ function print(version, results) {
       `${rows.length - began - clear.length} had no clear verdict`,
       `${accused.length} spans accused of other blocks${accused.length > 0 ? ` (${accused.slice(0, 5).join(', ')})` : ''}`,
       `${ofTheMachine} blocks of the machine`,
+      `${approximate.length} verdicts said to be approximate, ${approximate.filter(isWrong).length} of them wrong`,
       ...(ons > 0 ? [`switched on ${ons} and off ${offs} times`] : []),
     ];
     console.log(`${mode}: ${parts.join(', ')}`);
@@ -159,14 +161,19 @@ function printVerdict(mode, clear, accused) {
   if (mode === modes[0] && lines.some((line) => !line.isMet)) process.exitCode = 1;
 }
 
+function isWrong({ isRight }) {
+  return !isRight;
+}
+
 function errorsOf(rows) {
   return rows.flatMap(({ errorMillis }) => errorMillis ?? []);
 }
 
-function describe({ kind, seed, wall, names, isRight, blamed, errorMillis, durationMillis }) {
+function describe({ kind, seed, wall, names, isRight, isApproximate, blamed, errorMillis, durationMillis }) {
   const block = `${kind}, ${wall.toFixed(1)} ms, seed ${seed}`;
   if (durationMillis === undefined) return `${block}: not found`;
-  if (!isRight) return `${block}: blamed ${blamed.join(', ')}; right: ${names.join(', ')}`;
+  const word = isApproximate ? 'approximately ' : '';
+  if (!isRight) return `${block}: ${word}blamed ${blamed.join(', ')}; right: ${names.join(', ')}`;
   return `${block}: reported as ${durationMillis.toFixed(1)} ms, off by ${errorMillis.toFixed(1)}`;
 }
 

@@ -8,6 +8,7 @@ interface Row {
   readonly isRight: boolean;
   readonly isFalse: boolean;
   readonly isSingledOut: boolean;
+  readonly isApproximate?: boolean;
   readonly blamed?: string[];
   readonly durationMillis?: number;
   readonly errorMillis?: number;

@@ -50,6 +50,7 @@ function reportOf(span, spans, { wallClockOffset }) {
     end: span.endTime - wallClockOffset,
     duration: span.attributes['eventloop.block.duration'] * 1e3,
     isShared: span.attributes['eventloop.block.shared'],
+    isApproximate: span.attributes['eventloop.block.approximate'] === true,
     // What counts is what is written on the spans themselves; where one had ended, the block's span stands for it.
     blamed:
       blamed.length > 0 ? blamed.filter((one) => isMarked(one) || isMarked(span)).map(({ name }) => name) : [NO_SPAN],
@@ -105,6 +106,7 @@ function verdict(iteration, found, parents, { queuedBefore, queuedAfter }) {
     // Nobody is falsely blamed where the block is nobody's.
     isFalse: names.some((name) => name !== NO_SPAN && !truth.names.includes(name)),
     isSingledOut: truth.isShared && !whole.isShared,
+    isApproximate: found.some((report) => report.isApproximate),
     durationMillis: whole.duration,
     errorMillis: Math.abs(off) - excused,
     blamed: names,

@@ -77,7 +77,7 @@ describe('the verdict of bench:accuracy', () => {
     const singledOut = run('shared', shares, [{ blamed: ['shared #2'] }]);
     expect(singledOut.rows).toMatchObject([{ isRight: false, isSingledOut: true }]);
     const smaller = run('shared', shares, [{ blamed: ['shared #1'], isShared: true }]);
-    expect(smaller.rows).toMatchObject([{ isRight: false, isFalse: true, isSingledOut: false }]);
+    expect(smaller.rows).toMatchObject([{ isRight: false, isFalse: true, isSingledOut: false, isApproximate: false }]);
   });
 
   it('asks for the nearest ancestor of those that reach the threshold together', () => {
