@@ -24,6 +24,20 @@ const MUTANTS = [
     scenarios: [{ file: 'attribution.test.ts', title: 'an HTTP server with instrumentation-http' }],
   },
   {
+    name: 'the wrong one of the last two contexts',
+    file: 'src/recorder/span-lookup.ts',
+    from: 'return this._formerTally;\n    this._isBusy',
+    to: 'return this._knownTally;\n    this._isBusy',
+    scenarios: [],
+  },
+  {
+    name: 'a nested callback that gives no scopes back',
+    file: 'src/recorder/recorder.ts',
+    from: 'this._overridden.set(override, this._calls.scopes);',
+    to: 'this._overridden.set(override, 0);',
+    scenarios: [],
+  },
+  {
     name: 'a lost block',
     file: 'src/monitor/block-monitor.ts',
     from: 'of due) ',
