@@ -54,6 +54,11 @@ export class Following implements Attribution {
     return this._recorder.isCaughtUp;
   }
 
+  /** Whether the last beat found nothing but itself. */
+  get isQuiet(): boolean {
+    return this._recorder.isQuiet;
+  }
+
   start(startUp: StartUp | undefined): void {
     if (this.isOn) return;
     if (!hasIterationClock()) {

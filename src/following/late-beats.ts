@@ -24,6 +24,7 @@ export class LateBeats implements Attribution {
   private _dueAfterMillis: number;
   /** Whether the program still loads its modules, which is no block. */
   private _isStarting = false;
+  private _lastBusyMillis = 0;
   /** How long it has blocked meanwhile. */
   private _startMicros = 0;
 
@@ -58,6 +59,11 @@ export class LateBeats implements Attribution {
     return this._busyMillis(now(), idleTime(), loopCount());
   }
 
+  /** How long the loop was busy between the last two beats. */
+  get lastBusyMillis(): number {
+    return this._lastBusyMillis;
+  }
+
   /** Of an iteration that is over nobody tells. */
   runningMillis(): undefined {
     return undefined;
@@ -67,6 +73,7 @@ export class LateBeats implements Attribution {
     const time = now();
     const idle = idleTime();
     const count = loopCount();
+    this._lastBusyMillis = time - this._beatAt - (idle - this._idleTime);
     const busyMicros = Math.round(this._busyMillis(time, idle, count) * 1000);
     if (busyMicros >= this._thresholdMicros) this._report(busyMicros, time, count);
     if (this._isStarting && this.lateMillis < STARTED_MILLIS) this._endStart();

@@ -17,6 +17,11 @@ const LEAST_HEAD_MILLIS = 2;
 /** Each time that it was no block after all, the next look comes so much later, and with each beat in time sooner again. */
 const GROWTH = 1.5;
 const DECAY = 0.995;
+/** A loop that was busy for less than this from one beat to the next did nothing but that. Milliseconds. */
+const QUIET_MILLIS = 1;
+/** So many such beats in a row, and the loop is idle; at the most so many are wanted. */
+const QUIET_BEATS = 10;
+const MOST_QUIET_BEATS = 640;
 /** Words of the stack, 128 KiB: hooks that are put on for the first time are compiled meanwhile. */
 const ROOM_WORDS = 16_384;
 /** A program that has not started by then is at work. Milliseconds. */
@@ -44,6 +49,9 @@ export class OnDemand implements Attribution {
   private _hasComplained = false;
   private _startUp: StartUp | undefined;
   private _startsUntil = 0;
+  /** So many beats in a row found nothing to do, and the next time so many are wanted. */
+  private _quietBeats = 0;
+  private _wantedQuietBeats = QUIET_BEATS;
   /** How long this thread had stood without a core at the last beat. */
   private _queuedMillis = 0;
 
@@ -90,16 +98,22 @@ export class OnDemand implements Attribution {
       this._following.readContexts();
       this._beats.beat(lateMillis, dueAfterMillis);
       this._lateMillis = Math.max(this._lateMillis * DECAY, this._leastLateMillis);
+      this._seeWhetherIdle();
       return;
     }
     this._following.beat();
     this._beats.startOver(dueAfterMillis);
-    if (ownLateMillis < this._lateMillis && this._following.isCaughtUp && !this._isStarting()) this._takeOff();
+    const isDone = this._following.isCaughtUp && !this._following.isQuiet && !this._isStarting();
+    if (isDone && ownLateMillis < this._lateMillis) this._takeOff();
   }
 
-  /** No further apart than the head of a block may be long, of which nobody sees anything. */
+  /** No further apart than the head of a block may be long, of which nobody sees anything; unless hooks tell of its start. */
   paceMillis(usual: number): number {
-    return Math.min(usual, MOST_INTERVAL_MILLIS);
+    const most = Math.min(usual, MOST_INTERVAL_MILLIS);
+    if (!this._following.isOn) return most;
+    const paceMillis = this._following.paceMillis(most);
+    if (paceMillis > most) this._wantedQuietBeats = QUIET_BEATS;
+    return paceMillis;
   }
 
   look(isPrompt: boolean): void {
@@ -129,21 +143,48 @@ export class OnDemand implements Attribution {
     return this._startUp !== undefined && !this._startUp.isOver && now() < this._startsUntil;
   }
 
+  /**
+   * An idle loop is followed: with nothing to follow that costs nothing, whatever comes then is seen from its beginning, and
+   * beats can be rare until it does. What is idle only now and then is left alone for longer each time.
+   */
+  private _seeWhetherIdle(): void {
+    this._quietBeats = this._beats.lastBusyMillis < QUIET_MILLIS ? this._quietBeats + 1 : 0;
+    if (this._quietBeats < this._wantedQuietBeats) return;
+    this._quietBeats = 0;
+    this._wantedQuietBeats = Math.min(this._wantedQuietBeats * 2, MOST_QUIET_BEATS);
+    this._switchOn(() => this._following.start(undefined));
+    // Also where it turns out not to be idle there need not be a block.
+    this._blocksBefore = -1;
+  }
+
   /** In the midst of the application's code. Never throws. */
   private _putOn(): void {
     const queuedMillis = this._queuedSoFar() - this._queuedMillis;
     const headMillis = this._beats.busyMillis;
-    if (this._beats.lateMillis < queuedMillis || headMillis < LEAST_HEAD_MILLIS || !hasRoom(ROOM_WORDS)) return;
+    if (this._beats.lateMillis < queuedMillis || headMillis < LEAST_HEAD_MILLIS) {
+      this._lookLater();
+      return;
+    }
+    if (!hasRoom(ROOM_WORDS)) return;
+    this._switchOn(() => this._following.startLate(headMillis));
+    this._blocksBefore = this._following.blockCount;
+  }
+
+  private _switchOn(switchOn: () => void): void {
     this._isSwitching = true;
     try {
-      this._following.startLate(headMillis);
+      switchOn();
       this.ons++;
-      this._blocksBefore = this._following.blockCount;
     } catch (error) {
       if (!this._hasComplained) this._diag.warn('blocks are not followed:', error);
       this._hasComplained = true;
     }
     this._isSwitching = false;
+  }
+
+  /** It was no block after all. */
+  private _lookLater(): void {
+    this._lateMillis = Math.min(this._lateMillis * GROWTH, this._mostLateMillis);
   }
 
   private _queuedSoFar(): number {
@@ -155,8 +196,6 @@ export class OnDemand implements Attribution {
     this._following.flush();
     this._following.pause();
     this.offs++;
-    if (this._following.blockCount === this._blocksBefore) {
-      this._lateMillis = Math.min(this._lateMillis * GROWTH, this._mostLateMillis);
-    }
+    if (this._following.blockCount === this._blocksBefore) this._lookLater();
   }
 }

@@ -65,7 +65,8 @@ export class LoopWatch {
         if (this._isStopped) return;
         const paceMillis = attribution.paceMillis(delayIntervalMillis);
         beat.setPace(paceMillis);
-        this._watchdog?.lookAfter(paceMillis + attribution.mostLateMillis);
+        // Where idle mode ends, the watchdog takes that for a beat.
+        this._watchdog?.lookAfter(Math.min(paceMillis, delayIntervalMillis) + attribution.mostLateMillis);
         if (!this._isAnnounced) this._announce(attribution);
       };
       const beat = startHeartbeat(delayIntervalMillis, onBeat, (timer) => {

@@ -63,6 +63,11 @@ export class IdleMode {
     return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
   }
 
+  /** Whether the last beat found nothing but itself. */
+  get isQuiet(): boolean {
+    return this._quietBeats > 0;
+  }
+
   /** Whether the last beat is the one with which a pause has become one. */
   get isPause(): boolean {
     return this._quietBeats === PAUSE_BEATS;
@@ -86,6 +91,7 @@ export class IdleMode {
 
   /** Nothing is followed any more. */
   stop(): void {
+    this._quietBeats = 0;
     this._slots[Slot.Resting] = Rest.Over;
   }
 }
