@@ -16,6 +16,7 @@ import { EvidenceCollector } from './monitor/evidence.js';
 import { LoopWatch } from './monitor/watch.js';
 import { registered } from './otel/registered.js';
 import { type LoggerProvider, Sdk } from './otel/sdk.js';
+import { IdleMode } from './recorder/idle-mode.js';
 import { SliceRecorder } from './recorder/recorder.js';
 import { StartUp } from './recorder/start-up.js';
 import { TracedRecorder } from './recorder/traced-recorder.js';
@@ -142,10 +143,13 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const following = new Following(recorder(), onNewSpanClass, blockThresholdMillis);
     let attribution: Attribution | undefined = following;
     if (config.attribution === 'on-demand') {
-      attribution = watchdog?.canLook
-        ? new OnDemand(blockThresholdMillis, following, beats, threadTimeReader(), log)
-        : undefined;
-      if (!attribution) log.warn(NOT_ON_DEMAND);
+      attribution = undefined;
+      if (watchdog?.canLook) {
+        const idle = new IdleMode(watchdog.memory.slots, watchdog.memory, delayIntervalMillis);
+        attribution = new OnDemand(blockThresholdMillis, following, beats, threadTimeReader(), idle, log);
+      } else {
+        log.warn(NOT_ON_DEMAND);
+      }
     }
     const watch = new LoopWatch(
       config,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DiagLogger } from '@opentelemetry/api';
+import { WakeHook } from '../hooks/wake-hook.js';
+import { IDLE_INTERVAL_MILLIS, type IdleMode } from '../recorder/idle-mode.js';
 import type { StartUp } from '../recorder/start-up.js';
 import { now } from '../system/clock.js';
 import { hasRoom } from '../system/stack-room.js';
@@ -49,6 +51,10 @@ export class OnDemand implements Attribution {
   private _hasComplained = false;
   private _startUp: StartUp | undefined;
   private _startsUntil = 0;
+  private readonly _wakeHook = new WakeHook((resource) => {
+    if (!this._idle.isBeat(resource)) this._endIdling();
+  });
+  private _isIdling = false;
   /** So many beats in a row found nothing to do, and the next time so many are wanted. */
   private _quietBeats = 0;
   private _wantedQuietBeats = QUIET_BEATS;
@@ -60,6 +66,7 @@ export class OnDemand implements Attribution {
     private readonly _following: Following,
     private readonly _beats: LateBeats,
     private readonly _threadTime: ThreadTimeReader,
+    private readonly _idle: IdleMode,
     private readonly _diag: DiagLogger,
   ) {
     this._leastLateMillis = Math.min(LATE_MILLIS, Math.max(thresholdMillis / 4, 1));
@@ -79,6 +86,9 @@ export class OnDemand implements Attribution {
 
   stop(): void {
     this._following.stop();
+    this._wakeHook.off();
+    this._idle.stop();
+    this._isIdling = false;
   }
 
   get mostLateMillis(): number {
@@ -87,6 +97,7 @@ export class OnDemand implements Attribution {
 
   followBeat(timer: object): void {
     this._following.followBeat(timer);
+    this._idle.followBeat(timer);
   }
 
   beat(lateMillis: number, dueAfterMillis: number): void {
@@ -94,26 +105,25 @@ export class OnDemand implements Attribution {
     const queuedMillis = this._queuedSoFar();
     const ownLateMillis = lateMillis - (queuedMillis - this._queuedMillis);
     this._queuedMillis = queuedMillis;
+    this._following.beat();
     if (!this._following.isOn) {
-      this._following.readContexts();
       this._beats.beat(lateMillis, dueAfterMillis);
       this._lateMillis = Math.max(this._lateMillis * DECAY, this._leastLateMillis);
       this._seeWhetherIdle();
       return;
     }
-    this._following.beat();
     this._beats.startOver(dueAfterMillis);
-    const isDone = this._following.isCaughtUp && !this._following.isQuiet && !this._isStarting();
+    const isDone = this._following.isCaughtUp && !this._isStarting();
     if (isDone && ownLateMillis < this._lateMillis) this._takeOff();
   }
 
   /** No further apart than the head of a block may be long, of which nobody sees anything; unless hooks tell of its start. */
   paceMillis(usual: number): number {
     const most = Math.min(usual, MOST_INTERVAL_MILLIS);
-    if (!this._following.isOn) return most;
-    const paceMillis = this._following.paceMillis(most);
-    if (paceMillis > most) this._wantedQuietBeats = QUIET_BEATS;
-    return paceMillis;
+    if (this._following.isOn) return this._following.paceMillis(most);
+    if (!this._isIdling || !this._idle.begin()) return most;
+    this._wantedQuietBeats = QUIET_BEATS;
+    return Math.max(usual, IDLE_INTERVAL_MILLIS);
   }
 
   look(isPrompt: boolean): void {
@@ -144,17 +154,30 @@ export class OnDemand implements Attribution {
   }
 
   /**
-   * An idle loop is followed: with nothing to follow that costs nothing, whatever comes then is seen from its beginning, and
-   * beats can be rare until it does. What is idle only now and then is left alone for longer each time.
+   * While the loop is idle one hook is on, with nothing to call it: beats can be rare, and the first callback ends that. What
+   * is idle only now and then is left alone for longer each time.
    */
   private _seeWhetherIdle(): void {
-    this._quietBeats = this._beats.lastBusyMillis < QUIET_MILLIS ? this._quietBeats + 1 : 0;
+    const isQuiet = this._beats.lastBusyMillis < QUIET_MILLIS;
+    if (this._isIdling) {
+      // Something ran that no hook has announced.
+      if (!isQuiet) this._endIdling();
+      return;
+    }
+    this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
     if (this._quietBeats < this._wantedQuietBeats) return;
     this._quietBeats = 0;
     this._wantedQuietBeats = Math.min(this._wantedQuietBeats * 2, MOST_QUIET_BEATS);
-    this._switchOn(() => this._following.start(undefined));
-    // Also where it turns out not to be idle there need not be a block.
-    this._blocksBefore = -1;
+    this._isIdling = true;
+    this._wakeHook.on();
+  }
+
+  private _endIdling(): void {
+    if (!this._isIdling) return;
+    this._isIdling = false;
+    this._wakeHook.off();
+    this._beats.startOver(MOST_INTERVAL_MILLIS);
+    this._idle.end(now());
   }
 
   /** In the midst of the application's code. Never throws. */
@@ -166,15 +189,11 @@ export class OnDemand implements Attribution {
       return;
     }
     if (!hasRoom(ROOM_WORDS)) return;
-    this._switchOn(() => this._following.startLate(headMillis));
-    this._blocksBefore = this._following.blockCount;
-  }
-
-  private _switchOn(switchOn: () => void): void {
     this._isSwitching = true;
     try {
-      switchOn();
+      this._following.startLate(headMillis);
       this.ons++;
+      this._blocksBefore = this._following.blockCount;
     } catch (error) {
       if (!this._hasComplained) this._diag.warn('blocks are not followed:', error);
       this._hasComplained = true;

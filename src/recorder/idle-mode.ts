@@ -58,14 +58,14 @@ export class IdleMode {
     const isQuiet = jobs === ((this._jobsAtBeat + 1) | 0) && !isBehind;
     this._jobsAtBeat = jobs;
     this._quietBeats = isQuiet ? this._quietBeats + 1 : 0;
-    if (this._quietBeats < QUIET_BEATS || !HAS_ATOMICS) return false;
-    Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
-    return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
+    return this._quietBeats >= QUIET_BEATS && this.begin();
   }
 
-  /** Whether the last beat found nothing but itself. */
-  get isQuiet(): boolean {
-    return this._quietBeats > 0;
+  /** Nothing goes on. @returns like {@link beat}. */
+  begin(): boolean {
+    if (!HAS_ATOMICS) return false;
+    Atomics.compareExchange(this._slots, Slot.Resting, Rest.Over, Rest.Begun);
+    return Atomics.load(this._slots, Slot.Resting) === Rest.Noticed;
   }
 
   /** Whether the last beat is the one with which a pause has become one. */

@@ -172,11 +172,6 @@ export class SliceRecorder {
     return this._calls.isInMidst;
   }
 
-  /** Whether the last beat found nothing but itself. */
-  get isQuiet(): boolean {
-    return this._idle.isQuiet;
-  }
-
   /** Whether nothing waits for what was before. */
   get isCaughtUp(): boolean {
     return this._backlog.micros === 0;

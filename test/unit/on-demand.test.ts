@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // When hooks are put on and taken off again, on a clock of the test's, with nothing around that could be hooked.
+import { AsyncResource } from 'node:async_hooks';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Following } from '../../src/following/following.js';
 import type { Iteration } from '../../src/model.js';
+import { IdleMode } from '../../src/recorder/idle-mode.js';
+import { Field, Rest, SharedMemory, Slot } from '../../src/system/shared-memory.js';
 
 const clock = vi.hoisted(() => ({ time: 0, idle: 0, count: 1 }));
 vi.mock('../../src/system/clock.js', async (importOriginal) => ({
@@ -26,7 +29,6 @@ const following = {
   isOn: false,
   blockCount: 0,
   isCaughtUp: true,
-  isQuiet: false,
   start() {
     done.push('on');
     this.isOn = true;
@@ -47,20 +49,22 @@ const following = {
   look() {
     done.push('look');
   },
-  readContexts() {},
   followBeat() {},
   runningMillis: () => 0,
   paceMillis: (usual: number) => usual,
 };
 let queued: number;
+let memory: SharedMemory;
+const timer = {};
 let onDemand: InstanceType<typeof OnDemand>;
 
 beforeEach(() => {
   Object.assign(clock, { time: 1_000, idle: 0, count: 1 });
-  Object.assign(following, { isOn: false, blockCount: 0, isCaughtUp: true, isQuiet: false });
+  Object.assign(following, { isOn: false, blockCount: 0, isCaughtUp: true });
   done = [];
   blocks = [];
   queued = 0;
+  memory = new SharedMemory();
   const listener = {
     onIteration() {},
     onBusyIteration: ({ busyMicros }: Iteration) => blocks.push(busyMicros / 1000),
@@ -75,7 +79,9 @@ beforeEach(() => {
   const beats = new LateBeats(THRESHOLD, PACE, listener, () => {});
   const threadTime = () => ({ cpuMillis: 0, queuedMillis: queued });
   const diag = { warn: (...words: unknown[]) => done.push(words.join(' ')) };
-  onDemand = new OnDemand(THRESHOLD, following as unknown as Following, beats, threadTime, diag as never);
+  const idle = new IdleMode(memory.slots, memory, PACE);
+  onDemand = new OnDemand(THRESHOLD, following as unknown as Following, beats, threadTime, idle, diag as never);
+  onDemand.followBeat(timer);
   onDemand.start(undefined);
   beat();
   done = [];
@@ -163,22 +169,20 @@ describe('hooks', () => {
     expect(onDemand.mostLateMillis).toBe(LATE);
   });
 
-  it('are put on while the loop is idle, and taken off once something goes on', () => {
-    for (let i = 0; i < 9; i++) beat(0, 0.5);
-    expect(done).toEqual([]);
-    beat(0, 0.5);
-    expect(done).toEqual(['on']);
-    following.isQuiet = true;
-    for (let i = 0; i < 100; i++) beat(0, 0.5);
-    expect(done).toEqual(['on']);
-    following.isQuiet = false;
-    beat();
-    expect(done).toEqual(['on', 'off']);
-    // What is idle only now and then is left alone for longer.
-    for (let i = 0; i < 19; i++) beat(0, 0.5);
-    expect(done).toEqual(['on', 'off']);
-    beat(0, 0.5);
-    expect(done).toEqual(['on', 'off', 'on']);
+  it('are not put on by a loop that is idle, whose beats are rare until something goes on', () => {
+    for (let i = 0; i < 10; i++) beat(0, 0.5);
+    expect(onDemand.paceMillis(20)).toBe(PACE);
+    // The worker knows.
+    Atomics.store(memory.slots, Slot.Resting, Rest.Noticed);
+    expect(onDemand.paceMillis(20)).toBe(100);
+    new AsyncResource('SOMETHING').runInAsyncScope(() => {});
+    expect(memory.slots[Slot.Resting]).toBe(Rest.Over);
+    expect(memory.fields[Field.BeatAt]).toBe(clock.time);
+    expect(onDemand.paceMillis(20)).toBe(PACE);
+    clock.count++;
+    block(80);
+    onDemand.look(true);
+    expect(done).toEqual(['on 80']);
   });
 });
 
