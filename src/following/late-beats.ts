@@ -5,6 +5,10 @@ import type { StartUp } from '../recorder/start-up.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
 import type { Attribution } from './attribution.js';
 
+/** Beats that are no later than this tell how long iterations are usually. Milliseconds. */
+const USUALLY_LATE_MILLIS = 2;
+/** Of the latest in the average. */
+const LATEST_WEIGHT = 0.1;
 /** The first beat that is no later than this ends the start of the program. Milliseconds. */
 const STARTED_MILLIS = 5;
 
@@ -25,6 +29,8 @@ export class LateBeats implements Attribution {
   /** Whether the program still loads its modules, which is no block. */
   private _isStarting = false;
   private _lastBusyMillis = 0;
+  /** How long an iteration is that is not late, on average. */
+  private _iterationMillis = 0;
   /** How long it has blocked meanwhile. */
   private _startMicros = 0;
 
@@ -74,6 +80,10 @@ export class LateBeats implements Attribution {
     const idle = idleTime();
     const count = loopCount();
     this._lastBusyMillis = time - this._beatAt - (idle - this._idleTime);
+    if (this.lateMillis < USUALLY_LATE_MILLIS) {
+      const each = this._lastBusyMillis / Math.max(count - this._loopCount, 1);
+      this._iterationMillis += (each - this._iterationMillis) * LATEST_WEIGHT;
+    }
     const busyMicros = Math.round(this._busyMillis(time, idle, count) * 1000);
     if (busyMicros >= this._thresholdMicros) this._report(busyMicros, time, count);
     if (this._isStarting && this.lateMillis < STARTED_MILLIS) this._endStart();
@@ -103,13 +113,15 @@ export class LateBeats implements Attribution {
 
   /**
    * The beat comes at the end of its iteration. Where the loop turned once since, it is all one iteration that was busy;
-   * where it turned more often, only the last of them is late, and it began at any moment before the beat was due.
+   * where it turned more often, only the last of them is late, which began before the beat was due. The others were as long
+   * as iterations are when nothing is late.
    */
   private _busyMillis(time: number, idle: number, count: number): number {
     const busyMillis = Math.max(time - this._beatAt - (idle - this._idleTime), 0);
-    if (count - this._loopCount <= 1) return busyMillis;
+    const others = count - this._loopCount - 1;
+    if (others <= 0) return busyMillis;
     const lateMillis = Math.max(time - this._beatAt - this._dueAfterMillis, 0);
-    return Math.min(lateMillis + this._dueAfterMillis / 2, busyMillis);
+    return Math.min(Math.max(busyMillis - others * this._iterationMillis, lateMillis), busyMillis);
   }
 
   private _begin(time: number, idle: number, count: number, dueAfterMillis: number): void {

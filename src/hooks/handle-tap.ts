@@ -12,7 +12,7 @@ import type { SliceRecorder } from '../recorder/recorder.js';
 import { Tally } from '../recorder/span-time.js';
 import { classNameOf, readOff } from '../system/foreign.js';
 import { patchMethod } from '../system/patch.js';
-import { currentResource } from './current-resource.js';
+import { currentResource, isTick } from './current-resource.js';
 import { CHILD, CONNECTION, callbackKindOf, SHARED, type UseKind, useKindOf } from './handle-kinds.js';
 
 /** The parts of a socket that are not in its types: its handle, and the server that accepted it. */
@@ -94,6 +94,8 @@ class Use implements Override {
  */
 export function tapHandles(recorder: SliceRecorder): () => void {
   const uses = new WeakMap<object, Use>();
+  /** Spans under which connections were made. */
+  const makers = new WeakSet<object>();
   /** By prototype: to ask a foreign object for its class can run code of the application's. */
   const kinds = new WeakMap<object, UseKind | undefined>();
   const untaps: (() => void)[] = [];
@@ -127,7 +129,10 @@ export function tapHandles(recorder: SliceRecorder): () => void {
   }
 
   function noteMaker(handle: object | null | undefined, maker: Context | undefined): void {
-    if (handle != null) useOf(handle, CONNECTION).maker = maker;
+    if (handle == null) return;
+    useOf(handle, CONNECTION).maker = maker;
+    const span = maker && readOff(maker, spanOf, undefined);
+    if (span !== undefined) makers.add(span);
   }
 
   /** Calls `note` ahead of each call of `target[name]`. */
@@ -238,8 +243,16 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     }
     return use.answers(context) ? use : undefined;
   };
+  function isMakers(context: Context): boolean {
+    const span = readOff(context, spanOf, undefined);
+    return span !== undefined && makers.has(span);
+  }
+
   /** Where the handle's callback has begun unseen: `context` may be its maker's, or one that was entered since. */
   const overrideInMidst = (resource: object, context: Context, headMillis: number): Override | undefined => {
+    // Behind the callback of a handle, perhaps.
+    if (readOff(resource, isTick, false))
+      return isMakers(context) && !isNew(context, headMillis) ? nobodysIn(context) : undefined;
     const use = uses.get(resource);
     if (use?.maker !== undefined) return isSame(context, use.maker) ? overrideOf(resource, context) : undefined;
     if (use?.isSender(context) || isNew(context, headMillis)) return undefined;
@@ -284,6 +297,11 @@ function handleOf(socket: object): object | undefined {
 /** Whether both are of one span: an application makes new contexts for one all the time. */
 function isSame(a: Context | undefined, b: Context | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && spanOf(a) === spanOf(b));
+}
+
+/** What runs in `context` is not its time, and nobody can tell whose it is. */
+function nobodysIn(context: Context): Override {
+  return { context, user: undefined, tally: NOBODY };
 }
 
 /** The SDK starts its spans on whole milliseconds, rounded down. */

@@ -4,6 +4,7 @@ import * as v8 from 'node:v8';
 import type { Context } from '@opentelemetry/api';
 import type { SliceRecorder } from '../recorder/recorder.js';
 import { PROMISES_APART } from '../system/promise-hooks.js';
+import { isTick } from './current-resource.js';
 
 interface HookOptions {
   before(asyncId: number): void;
@@ -59,8 +60,3 @@ export function installHooks(recorder: SliceRecorder): () => void {
  * and so can `undefined`, where a native addon or Node.js itself gives none.
  */
 const STRANGER = Object.freeze({});
-
-/** Native addons have plain objects for resources, too. To ask for the prototype takes V8 longer than for the constructor. */
-function isTick(resource: { constructor: unknown; callback?: unknown }): boolean {
-  return resource.constructor === Object && resource.callback !== undefined;
-}
