@@ -18,8 +18,8 @@ export interface Attribution {
   /** The timer of our own beat, whose callback says nothing about the loop; another one whenever the pace has changed. */
   followBeat(timer: object): void;
 
-  /** The loop has turned to its beat, so late; the next one is due after so long. */
-  beat(lateMillis: number, dueAfterMillis: number): void;
+  /** The loop has turned to its beat, so late. */
+  beat(lateMillis: number): void;
 
   /**
    * Asked at the end of each beat: how far apart they are to be from now on, if `usual` is what was wished for. A process

@@ -75,7 +75,7 @@ export class LateBeats implements Attribution {
     return undefined;
   }
 
-  beat(_lateMillis: number, dueAfterMillis: number): void {
+  beat(): void {
     const time = now();
     const idle = idleTime();
     const count = loopCount();
@@ -87,18 +87,19 @@ export class LateBeats implements Attribution {
     const busyMicros = Math.round(this._busyMillis(time, idle, count) * 1000);
     if (busyMicros >= this._thresholdMicros) this._report(busyMicros, time, count);
     if (this._isStarting && this.lateMillis < STARTED_MILLIS) this._endStart();
-    this._begin(time, idle, count, dueAfterMillis);
+    this._begin(time, idle, count);
   }
 
   paceMillis(usual: number): number {
+    this._dueAfterMillis = usual;
     return usual;
   }
 
   look(): void {}
 
   /** What ran since the last beat is none of our business: it was followed, or allowed to block. */
-  startOver(dueAfterMillis = this._dueAfterMillis): void {
-    this._begin(now(), idleTime(), loopCount(), dueAfterMillis);
+  startOver(): void {
+    this._begin(now(), idleTime(), loopCount());
   }
 
   allow(): () => void {
@@ -107,7 +108,7 @@ export class LateBeats implements Attribution {
   }
 
   flush(): void {
-    this.beat(0, this._dueAfterMillis);
+    this.beat();
     if (this._isStarting) this._endStart();
   }
 
@@ -124,11 +125,10 @@ export class LateBeats implements Attribution {
     return Math.min(Math.max(busyMillis - others * this._iterationMillis, lateMillis), busyMillis);
   }
 
-  private _begin(time: number, idle: number, count: number, dueAfterMillis: number): void {
+  private _begin(time: number, idle: number, count: number): void {
     this._beatAt = time;
     this._idleTime = idle;
     this._loopCount = count;
-    this._dueAfterMillis = dueAfterMillis;
   }
 
   private _report(busyMicros: number, endedAt: number, loopCount: number): void {

@@ -100,19 +100,19 @@ export class OnDemand implements Attribution {
     this._idle.followBeat(timer);
   }
 
-  beat(lateMillis: number, dueAfterMillis: number): void {
+  beat(lateMillis: number): void {
     // On a machine without a core for it each beat is late, and that is no reason to follow anything.
     const queuedMillis = this._queuedSoFar();
     const ownLateMillis = lateMillis - (queuedMillis - this._queuedMillis);
     this._queuedMillis = queuedMillis;
     this._following.beat();
     if (!this._following.isOn) {
-      this._beats.beat(lateMillis, dueAfterMillis);
+      this._beats.beat();
       this._lateMillis = Math.max(this._lateMillis * DECAY, this._leastLateMillis);
       this._seeWhetherIdle();
       return;
     }
-    this._beats.startOver(dueAfterMillis);
+    this._beats.startOver();
     const isDone = this._following.isCaughtUp && !this._isStarting();
     if (isDone && ownLateMillis < this._lateMillis) this._takeOff();
   }
@@ -120,10 +120,10 @@ export class OnDemand implements Attribution {
   /** No further apart than the head of a block may be long, of which nobody sees anything; unless hooks tell of its start. */
   paceMillis(usual: number): number {
     const most = Math.min(usual, MOST_INTERVAL_MILLIS);
-    if (this._following.isOn) return this._following.paceMillis(most);
-    if (!this._isIdling || !this._idle.begin()) return most;
+    if (this._following.isOn) return this._beats.paceMillis(this._following.paceMillis(most));
+    if (!this._isIdling || !this._idle.begin()) return this._beats.paceMillis(most);
     this._wantedQuietBeats = QUIET_BEATS;
-    return Math.max(usual, IDLE_INTERVAL_MILLIS);
+    return this._beats.paceMillis(Math.max(usual, IDLE_INTERVAL_MILLIS));
   }
 
   look(isPrompt: boolean): void {
@@ -176,7 +176,8 @@ export class OnDemand implements Attribution {
     if (!this._isIdling) return;
     this._isIdling = false;
     this._wakeHook.off();
-    this._beats.startOver(MOST_INTERVAL_MILLIS);
+    this._beats.startOver();
+    this._beats.paceMillis(MOST_INTERVAL_MILLIS);
     this._idle.end(now());
   }
 

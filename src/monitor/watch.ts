@@ -58,7 +58,7 @@ export class LoopWatch {
     context.with(ROOT_CONTEXT, () => {
       const { delayIntervalMillis } = this._config;
       const onBeat = (lateMillis: number, dueAfterMillis: number): void => {
-        attribution.beat(lateMillis, dueAfterMillis);
+        attribution.beat(lateMillis);
         this._watchdog?.beat();
         this._listener.onBeat(lateMillis, dueAfterMillis, attribution.runningMillis());
         // A hook of the application may have disabled us meanwhile.

@@ -93,7 +93,7 @@ function beat(lateMillis = 0, workedMillis = 2): void {
   clock.time += millis;
   clock.idle += millis - workedMillis;
   clock.count += 3;
-  onDemand.beat(lateMillis, PACE);
+  onDemand.beat(lateMillis);
   onDemand.paceMillis(20);
 }
 
@@ -112,7 +112,7 @@ describe('hooks', () => {
     onDemand.look(true);
     expect(done).toEqual(['on 14', 'look']);
     following.blockCount++;
-    onDemand.beat(64, PACE);
+    onDemand.beat(64);
     expect(done).toEqual(['on 14', 'look']);
     beat();
     expect(done).toEqual(['on 14', 'look', 'off']);
@@ -125,7 +125,7 @@ describe('hooks', () => {
     block(20);
     onDemand.look(true);
     following.isCaughtUp = false;
-    onDemand.beat(10, PACE);
+    onDemand.beat(10);
     for (let i = 0; i < 5; i++) beat();
     expect(done).toEqual(['on 20']);
     following.isCaughtUp = true;
@@ -150,7 +150,7 @@ describe('hooks', () => {
   it('are taken off by a beat that was late only for want of a core', () => {
     block(20);
     onDemand.look(true);
-    onDemand.beat(10, PACE);
+    onDemand.beat(10);
     queued += 30;
     beat(30);
     expect(done).toEqual(['on 20', 'off']);
@@ -161,7 +161,7 @@ describe('hooks', () => {
     for (let i = 0; i < 20; i++) {
       block(PACE + 30);
       onDemand.look(true);
-      onDemand.beat(30, PACE);
+      onDemand.beat(30);
       beat();
     }
     expect(onDemand.mostLateMillis).toBe(THRESHOLD / 2);
@@ -190,7 +190,7 @@ describe('a block in which nobody could look', () => {
   it('is as long as the loop was busy since the last beat, where it turned once', () => {
     clock.count++;
     block(80);
-    onDemand.beat(70, PACE);
+    onDemand.beat(70);
     expect(blocks).toEqual([80]);
   });
 
@@ -198,7 +198,7 @@ describe('a block in which nobody could look', () => {
     for (let i = 0; i < 60; i++) beat(0, 6);
     clock.count += 5;
     block(80);
-    onDemand.beat(70, PACE);
+    onDemand.beat(70);
     // Four of 2 ms were before it.
     expect(blocks).toHaveLength(1);
     expect(blocks[0]).toBeCloseTo(72, 1);
