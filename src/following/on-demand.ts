@@ -43,8 +43,11 @@ export class OnDemand implements Attribution {
   ons = 0;
   offs = 0;
   private readonly _leastLateMillis: number;
-  private readonly _mostLateMillis: number;
+  /** No look comes later than that. */
+  private readonly _limitMillis: number;
   private _lateMillis: number;
+  /** How far apart beats are where the loop is not idle. */
+  private _paceMillis = MOST_INTERVAL_MILLIS;
   private _isSwitching = false;
   /** How many blocks there had been when it was put on. */
   private _blocksBefore = -1;
@@ -70,7 +73,7 @@ export class OnDemand implements Attribution {
     private readonly _diag: DiagLogger,
   ) {
     this._leastLateMillis = Math.min(LATE_MILLIS, Math.max(thresholdMillis / 4, 1));
-    this._mostLateMillis = Math.max(this._leastLateMillis, thresholdMillis / 2);
+    this._limitMillis = Math.max(this._leastLateMillis, thresholdMillis / 2);
     this._lateMillis = this._leastLateMillis;
   }
 
@@ -92,7 +95,8 @@ export class OnDemand implements Attribution {
   }
 
   get mostLateMillis(): number {
-    return this._lateMillis;
+    // A program that starts is followed, and to look at it slows it down.
+    return this._isStarting() ? this._limitMillis : this._lateMillis;
   }
 
   followBeat(timer: object): void {
@@ -120,6 +124,7 @@ export class OnDemand implements Attribution {
   /** No further apart than the head of a block may be long, of which nobody sees anything; unless hooks tell of its start. */
   paceMillis(usual: number): number {
     const most = Math.min(usual, MOST_INTERVAL_MILLIS);
+    this._paceMillis = most;
     if (this._following.isOn) return this._beats.paceMillis(this._following.paceMillis(most));
     if (!this._isIdling || !this._idle.begin()) return this._beats.paceMillis(most);
     this._wantedQuietBeats = QUIET_BEATS;
@@ -177,7 +182,7 @@ export class OnDemand implements Attribution {
     this._isIdling = false;
     this._wakeHook.off();
     this._beats.startOver();
-    this._beats.paceMillis(MOST_INTERVAL_MILLIS);
+    this._beats.paceMillis(this._paceMillis);
     this._idle.end(now());
   }
 
@@ -204,7 +209,7 @@ export class OnDemand implements Attribution {
 
   /** It was no block after all. */
   private _lookLater(): void {
-    this._lateMillis = Math.min(this._lateMillis * GROWTH, this._mostLateMillis);
+    this._lateMillis = Math.min(this._lateMillis * GROWTH, this._limitMillis);
   }
 
   private _queuedSoFar(): number {

@@ -24,6 +24,8 @@ export class IterationLedger {
   busyMicros = 0;
   /** Where the last slice that counts ended. */
   endedAt = 0;
+  /** What rounding has left: thousands of slices of less than a microsecond are a block as well. */
+  private _restMicros = 0;
   private _head: Iteration['head'];
   /** Who ran: the first {@link count} of them. */
   ran: (Tally | undefined)[] = [];
@@ -34,8 +36,13 @@ export class IterationLedger {
 
   /** `tally` ran for so long until `time`. Per slice. */
   add(tally: Tally, millis: number, time: number): void {
-    const micros = millis < MAX_FAST_MILLIS ? (millis * 1000 + 0.5) | 0 : Math.round(millis * 1000);
-    if (micros <= 0) return;
+    const exact = millis * 1000 + this._restMicros;
+    const micros = millis < MAX_FAST_MILLIS ? (exact + 0.5) | 0 : Math.round(exact);
+    if (micros <= 0) {
+      if (millis > 0) this._restMicros = exact;
+      return;
+    }
+    this._restMicros = exact - micros;
     if (tally.iteration === this.iteration) {
       tally.shareMicros += micros;
     } else {

@@ -243,11 +243,12 @@ export class Watchdog {
     if (this._resource !== undefined) this._sendResource();
   }
 
-  /** In the first turn of the loop, before any beat: reads only, and tells it with the answer to a look. */
+  /** Reads only, and tells it with the answer to a look: a message may be read only behind the hang, or no beat have come. */
   private _sdkSoFar(): SentSample['sdk'] {
     try {
       const provider = this._sdk.tracerProvider;
-      const resource = this._resource ?? (provider && resourceOf(provider));
+      const span = spanOf(context.active()) as { resource?: SdkResource } | undefined;
+      const resource = this._resource ?? (provider && resourceOf(provider)) ?? span?.resource;
       return { signals: this._destination.signals(), resource: resource && plainResource(resource) };
     } catch {
       // See learnSdk.
@@ -448,7 +449,12 @@ export class Watchdog {
       }
     }
     const seenFrames = stack.slice(0, MAX_SENT_FRAMES);
-    return { span: activeSpan(), frames: seenFrames, accuracy, sdk: this._isUp ? undefined : this._sdkSoFar() };
+    return {
+      span: activeSpan(),
+      frames: seenFrames,
+      accuracy,
+      sdk: this._sdkSoFar(),
+    };
   }
 }
 

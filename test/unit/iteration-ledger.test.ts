@@ -16,6 +16,18 @@ it('adds up whole microseconds, also of a slice of hours', () => {
   expect([tally.shareMicros, ledger.busyMicros, ledger.endedAt]).toEqual([36_000_000_001, 36_000_000_001, 3]);
 });
 
+it('loses nothing of thousands of slices that are shorter than a microsecond', () => {
+  const ledger = new IterationLedger();
+  const [first, second] = [a(), a()];
+  for (let i = 0; i < 100_000; i++) {
+    ledger.add(first, 0.0003, i);
+    ledger.add(second, 0.0007, i);
+  }
+  expect(ledger.busyMicros).toBe(100_000);
+  // What one of them is short of, within half a microsecond a slice, the other has.
+  expect(first.shareMicros + second.shareMicros).toBe(100_000);
+});
+
 it('says how long the iteration had been busy when each ran first, and forgets it with the iteration', () => {
   const ledger = new IterationLedger();
   const [first, second] = [a(), a()];

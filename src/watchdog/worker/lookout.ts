@@ -21,6 +21,8 @@ const OVERSLEPT_MILLIS = 20;
 const SECOND_LOOK_MILLIS = 5;
 /** The longer a block has lasted, the less often it is looked at: each time after this part of it. */
 const LOOK_SHARE = 0.02;
+/** While the program starts looks are no closer to each other. Milliseconds. */
+const STARTING_LOOK_MILLIS = 20;
 /** How often a look that found no code of the application is repeated at once. */
 const MAX_REPEATS = 5;
 /** A look that waits so long for its answer is held up by native code. Milliseconds. */
@@ -224,7 +226,10 @@ export class Lookout {
   }
 
   private _lookIntervalMillis(): number {
-    const { lookIntervalMillis } = this._data;
+    // Modules are loaded deep on the stack, and each look costs.
+    const lookIntervalMillis = this._isStarting()
+      ? Math.max(this._data.lookIntervalMillis, STARTING_LOOK_MILLIS)
+      : this._data.lookIntervalMillis;
     const soon = this._looks === 0 ? lookIntervalMillis : SECOND_LOOK_MILLIS * this._looks;
     return Math.max(Math.min(soon, lookIntervalMillis), this._silentMillis * LOOK_SHARE);
   }
