@@ -375,7 +375,8 @@ export class SliceRecorder {
   witness(context: Context | undefined, isPrompt: boolean, isBelieved = false): void {
     if (!this._enabled) return;
     this._missed.look(now(), Math.max(this._since, this._returnedAt));
-    if (isBelieved && isPrompt && !this._spans.isBusy) {
+    // Between two ticks or promise jobs no context is active: that nobody's code runs it takes two looks to believe.
+    if (isBelieved && isPrompt && !this._spans.isBusy && this._lookUp(context) !== this.nobody) {
       this._followLook(context, this._missed.halfway);
       return;
     }
@@ -395,8 +396,6 @@ export class SliceRecorder {
   private _followLook(context: Context | undefined, time: number): void {
     const tally = this._lookUp(context);
     if (this._returnedAt !== 0) {
-      // Under no span there is no telling it from native code.
-      if (tally === this.nobody) return;
       this._charge(this._returnedAt);
       this._add(this.nobody, time - this._returnedAt, time);
       this._since = time;

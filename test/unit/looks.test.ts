@@ -117,4 +117,12 @@ describe('looks at a recorder that was put on in the midst of a block', () => {
   it('move nothing of what a native call took that held them up', () => {
     expect(follow([90, b.ctx, false])).toEqual({ a: 100 });
   });
+
+  it('move nothing where one of them saw no context, as between two ticks', () => {
+    expect(follow([50, ROOT_CONTEXT, true], [60, a.ctx, true])).toEqual({ a: 100 });
+  });
+
+  it('move it to nobody where two in a row saw none', () => {
+    expect(follow([50, ROOT_CONTEXT, true], [60, ROOT_CONTEXT, true])).toEqual({ a: 40, nobody: 60 });
+  });
 });
