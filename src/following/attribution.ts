@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { StartUp } from '../recorder/start-up.js';
 
+/** How late a beat may be before a look, where none is needed to follow: half of the shortest block is over. Milliseconds. */
+export function halfOfBlock(thresholdMillis: number): number {
+  return Math.max(thresholdMillis / 2, 5);
+}
+
 /** Who finds out whose time the loop's was, from {@link start} to {@link stop}, and tells its listener of busy iterations. */
 export interface Attribution {
   /** As the option of that name has it. */

@@ -12,12 +12,11 @@ import type { SliceRecorder } from '../recorder/recorder.js';
 import type { StartUp } from '../recorder/start-up.js';
 import { hasIterationClock } from '../system/clock.js';
 import { HAS_ASYNC_CONTEXT_FRAME } from '../system/promise-hooks.js';
-import type { Attribution } from './attribution.js';
+import { type Attribution, halfOfBlock } from './attribution.js';
 
 /** Follows every callback: a recorder with the hooks that feed it, put on and taken off as often as is wanted. */
 export class Following implements Attribution {
   readonly kind = 'exact';
-  /** Once half of a block is over. */
   readonly mostLateMillis: number;
   /** What takes off what is on, in the order in which it was put on: the taps, and the hooks. */
   private readonly _taps: (() => void)[] = [];
@@ -35,7 +34,7 @@ export class Following implements Attribution {
     thresholdMillis: number,
   ) {
     this._spanTap = new SpanTap(_recorder, onNewSpanClass);
-    this.mostLateMillis = Math.max(thresholdMillis / 2, 5);
+    this.mostLateMillis = halfOfBlock(thresholdMillis);
   }
 
   get isOn(): boolean {
@@ -122,7 +121,7 @@ export class Following implements Attribution {
 
   look(isPrompt: boolean): void {
     const recorder = this._recorder;
-    // Scopes that were entered ahead of the taps are left without a word.
+    // What had begun ahead of the hooks ends without a word.
     const isUnannounced = recorder.isInMidst || (this._isLate && HAS_ASYNC_CONTEXT_FRAME);
     recorder.witness(recorder.activeContext(), isPrompt, isUnannounced);
   }

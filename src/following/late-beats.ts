@@ -3,7 +3,7 @@ import type { RecorderListener } from '../recorder/recorder.js';
 import { Tally } from '../recorder/span-time.js';
 import type { StartUp } from '../recorder/start-up.js';
 import { idleTime, loopCount, now } from '../system/clock.js';
-import type { Attribution } from './attribution.js';
+import { type Attribution, halfOfBlock } from './attribution.js';
 
 /** Beats that are no later than this tell how long iterations are usually. Milliseconds. */
 const USUALLY_LATE_MILLIS = 2;
@@ -41,7 +41,7 @@ export class LateBeats implements Attribution {
     private readonly _listener: RecorderListener,
     private readonly _onStarted: () => void,
   ) {
-    this.mostLateMillis = Math.max(thresholdMillis / 2, 5);
+    this.mostLateMillis = halfOfBlock(thresholdMillis);
     this._thresholdMicros = thresholdMillis * 1000;
     this._dueAfterMillis = intervalMillis;
   }
@@ -79,14 +79,15 @@ export class LateBeats implements Attribution {
     const time = now();
     const idle = idleTime();
     const count = loopCount();
-    this._lastBusyMillis = time - this._beatAt - (idle - this._idleTime);
-    if (this.lateMillis < USUALLY_LATE_MILLIS) {
+    const { lateMillis } = this;
+    this._lastBusyMillis = this._millisSinceBeat(time, idle);
+    if (lateMillis < USUALLY_LATE_MILLIS) {
       const each = this._lastBusyMillis / Math.max(count - this._loopCount, 1);
       this._iterationMillis += (each - this._iterationMillis) * LATEST_WEIGHT;
     }
     const busyMicros = Math.round(this._busyMillis(time, idle, count) * 1000);
     if (busyMicros >= this._thresholdMicros) this._report(busyMicros, time, count);
-    if (this._isStarting && this.lateMillis < STARTED_MILLIS) this._endStart();
+    if (this._isStarting && lateMillis < STARTED_MILLIS) this._endStart();
     this._begin(time, idle, count);
   }
 
@@ -118,11 +119,16 @@ export class LateBeats implements Attribution {
    * as iterations are when nothing is late.
    */
   private _busyMillis(time: number, idle: number, count: number): number {
-    const busyMillis = Math.max(time - this._beatAt - (idle - this._idleTime), 0);
+    const busyMillis = this._millisSinceBeat(time, idle);
     const others = count - this._loopCount - 1;
     if (others <= 0) return busyMillis;
     const lateMillis = Math.max(time - this._beatAt - this._dueAfterMillis, 0);
     return Math.min(Math.max(busyMillis - others * this._iterationMillis, lateMillis), busyMillis);
+  }
+
+  /** How long the loop was busy since, in however many iterations. */
+  private _millisSinceBeat(time: number, idle: number): number {
+    return Math.max(time - this._beatAt - (idle - this._idleTime), 0);
   }
 
   private _begin(time: number, idle: number, count: number): void {

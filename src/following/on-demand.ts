@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DiagLogger } from '@opentelemetry/api';
 import { WakeHook } from '../hooks/wake-hook.js';
-import { IDLE_INTERVAL_MILLIS, type IdleMode } from '../recorder/idle-mode.js';
+import { IDLE_INTERVAL_MILLIS, type IdleMode, QUIET_BEATS } from '../recorder/idle-mode.js';
 import type { StartUp } from '../recorder/start-up.js';
 import { now } from '../system/clock.js';
 import { hasRoom } from '../system/stack-room.js';
@@ -21,13 +21,10 @@ const GROWTH = 1.5;
 const DECAY = 0.995;
 /** A loop that was busy for less than this from one beat to the next did nothing but that. Milliseconds. */
 const QUIET_MILLIS = 1;
-/** So many such beats in a row, and the loop is idle; at the most so many are wanted. */
-const QUIET_BEATS = 10;
+/** At the most so many such beats in a row are wanted, for the loop to be idle. */
 const MOST_QUIET_BEATS = 640;
 /** Words of the stack, 128 KiB: hooks that are put on for the first time are compiled meanwhile. */
 const ROOM_WORDS = 16_384;
-/** A program that has not started by then is at work. Milliseconds. */
-const LONGEST_START_MILLIS = 5_000;
 
 /**
  * Follows the loop only where it is late. The first look of the watchdog inside of a late callback puts the recorder on,
@@ -53,7 +50,6 @@ export class OnDemand implements Attribution {
   private _blocksBefore = -1;
   private _hasComplained = false;
   private _startUp: StartUp | undefined;
-  private _startsUntil = 0;
   private readonly _wakeHook = new WakeHook((resource) => {
     if (!this._idle.isBeat(resource)) this._endIdling();
   });
@@ -81,7 +77,6 @@ export class OnDemand implements Attribution {
   start(startUp: StartUp | undefined): void {
     this._beats.start(undefined);
     this._startUp = startUp;
-    this._startsUntil = now() + LONGEST_START_MILLIS;
     // Also where nothing starts: what cannot be had comes to light.
     this._following.start(startUp);
     this.ons++;
@@ -155,7 +150,7 @@ export class OnDemand implements Attribution {
   }
 
   private _isStarting(): boolean {
-    return this._startUp !== undefined && !this._startUp.isOver && now() < this._startsUntil;
+    return this._startUp !== undefined && !this._startUp.isOver && !this._startUp.isTooLong;
   }
 
   /**

@@ -34,7 +34,7 @@ interface TappableManager extends ContextManager {
  * Follows every change of the active context that `manager` makes, because the most common block of all, an HTTP
  * handler's first slice, runs inside a `context.with` that no async hook announces.
  *
- * @returns a function that takes the tap off again. Which context is active can still be read.
+ * @returns a function that takes the tap off again.
  */
 export function tapContextManager(manager: ContextManager, recorder: SliceRecorder): () => void {
   const storage = (manager as TappableManager)._asyncLocalStorage;
@@ -72,6 +72,7 @@ function tapStorage(storage: Storage, manager: TappableManager, recorder: SliceR
     untapEnterWith();
     untapRun();
     untapAttach();
+    recorder.followContexts(undefined);
   };
 }
 
@@ -203,6 +204,7 @@ function tapManager(manager: TappableManager, recorder: SliceRecorder): () => vo
   return () => {
     untapWith();
     untapAttach();
+    recorder.followContexts(undefined);
   };
 }
 

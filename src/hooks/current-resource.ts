@@ -2,8 +2,11 @@
 import { executionAsyncResource } from 'node:async_hooks';
 import { readOff } from '../system/foreign.js';
 
-/** In place of one that cannot be had: a native addon, or Node.js itself, may give none. */
-const STRANGER = Object.freeze({});
+/**
+ * In place of a resource that cannot be read: any object of the application's can be one, with accessors or as a proxy,
+ * and so can `undefined`, where a native addon or Node.js itself gives none.
+ */
+export const STRANGER = Object.freeze({});
 
 /** Native addons have plain objects for resources, too. To ask for the prototype takes V8 longer than for the constructor. */
 export function isTick(resource: { constructor: unknown; callback?: unknown }): boolean {

@@ -128,11 +128,30 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     return maker === undefined || isSame(context, maker);
   }
 
-  function noteMaker(handle: object | null | undefined, maker: Context | undefined): void {
+  function noteMaker(handle: object | null | undefined): void {
     if (handle == null) return;
+    const maker = recorder.activeContext();
     useOf(handle, CONNECTION).maker = maker;
     const span = maker && readOff(maker, spanOf, undefined);
     if (span !== undefined) makers.add(span);
+  }
+
+  /** Calls `note` behind each call of `target[name]` that returns, with its first argument. */
+  function tapAfter<T extends object>(
+    target: T,
+    name: keyof T & string,
+    note: (self: T | undefined, first: unknown) => void,
+  ): void {
+    const original = target[name] as AnyFunction;
+    const replacement = {
+      tapped(this: T | undefined, first: unknown): unknown {
+        // biome-ignore lint/complexity/noArguments: passes on every overload without an array
+        const result = Reflect.apply(original, this, arguments);
+        if (isOn) note(this, first);
+        return result;
+      },
+    }.tapped;
+    untaps.push(patchMethod(target, name, replacement));
   }
 
   /** Calls `note` ahead of each call of `target[name]`. */
@@ -151,47 +170,21 @@ export function tapHandles(recorder: SliceRecorder): () => void {
   tap(Socket.prototype as Socket & SocketInternals, 'write', (socket) => {
     if (socket.server == null) noteSent(socket._handle, CONNECTION);
   });
-  const { connect } = Socket.prototype;
-  untaps.push(
-    patchMethod(
-      Socket.prototype,
-      'connect',
-      {
-        connect(this: Socket & SocketInternals): unknown {
-          // biome-ignore lint/complexity/noArguments: passes on every overload without an array
-          const result = Reflect.apply(connect as AnyFunction, this, arguments);
-          if (isOn) noteMaker(this?._handle, recorder.activeContext());
-          return result;
-        },
-      }.connect,
-    ),
-  );
+  tapAfter(Socket.prototype as Socket & SocketInternals, 'connect', (socket) => noteMaker(socket?._handle));
   tap(MessagePort.prototype, 'postMessage', (port) => noteSent(port, SHARED));
   tap(DatagramSocket.prototype, 'send', (socket) => noteSent(handleOf(socket), SHARED));
 
-  const spawn = (ChildProcess.prototype as unknown as Spawner).spawn;
-  untaps.push(
-    patchMethod(
-      ChildProcess.prototype as unknown as Spawner,
-      'spawn',
-      {
-        spawn(this: Spawner, options: SpawnOptions) {
-          // biome-ignore lint/complexity/noArguments: passes on whatever spawn takes, without an array
-          const result = Reflect.apply(spawn, this, arguments);
-          if (isOn) followChild(options, recorder.activeContext());
-          return result;
-        },
-      }.spawn,
-    ),
+  tapAfter(ChildProcess.prototype as unknown as Spawner, 'spawn', (_child, options) =>
+    followChild(options as SpawnOptions | undefined),
   );
 
   /** All that a child process is talked to by has one use: who writes to its input reads its output. */
-  function followChild(options: SpawnOptions | undefined, maker: Context | undefined): void {
+  function followChild(options: SpawnOptions | undefined): void {
     // Node.js has put the handles there.
     const stdio = options?.stdio;
     if (!Array.isArray(stdio)) return;
     const use = new Use(CHILD);
-    use.maker = maker;
+    use.maker = recorder.activeContext();
     for (const entry of stdio as ({ handle?: object; ipc?: boolean } | null)[]) {
       const { handle, ipc } = entry ?? {};
       if (typeof handle !== 'object' || handle === null) continue;
@@ -243,6 +236,7 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     }
     return use.answers(context) ? use : undefined;
   };
+
   function isMakers(context: Context): boolean {
     const span = readOff(context, spanOf, undefined);
     return span !== undefined && makers.has(span);

@@ -4,7 +4,7 @@ import * as v8 from 'node:v8';
 import type { Context } from '@opentelemetry/api';
 import type { SliceRecorder } from '../recorder/recorder.js';
 import { PROMISES_APART } from '../system/promise-hooks.js';
-import { isTick } from './current-resource.js';
+import { isTick, STRANGER } from './current-resource.js';
 
 interface HookOptions {
   before(asyncId: number): void;
@@ -54,9 +54,3 @@ export function installHooks(recorder: SliceRecorder): () => void {
     stopPromiseHook?.();
   };
 }
-
-/**
- * In place of a resource that cannot be read: any object of the application's can be one, with accessors or as a proxy,
- * and so can `undefined`, where a native addon or Node.js itself gives none.
- */
-const STRANGER = Object.freeze({});

@@ -8,7 +8,7 @@ export const IDLE_INTERVAL_MILLIS = 100;
 const TIMER_MILLIS = 20;
 
 /** So many beats in a row that found nothing but themselves, and the loop is idle. */
-const QUIET_BEATS = 10;
+export const QUIET_BEATS = 10;
 
 /** So many such beats, and a program that starts has nothing to do for now. */
 const PAUSE_BEATS = 3;

@@ -376,14 +376,14 @@ export class SliceRecorder {
     if (!this._enabled) return;
     this._missed.look(now(), Math.max(this._since, this._returnedAt));
     // Between two ticks or promise jobs no context is active: that nobody's code runs it takes two looks to believe.
-    if (isBelieved && isPrompt && !this._spans.isBusy && this._lookUp(context) !== this.nobody) {
-      this._followLook(context, this._missed.halfway);
-      return;
-    }
-    if (context === this._context || this._spans.isBusy || this._returnedAt !== 0) return;
+    if (this._spans.isBusy) return;
     // Compared by span: dd-trace's manager makes a context anew each time that it is asked.
     const tally = this._lookUp(context);
-    if (tally === this._tally) return;
+    if (isBelieved && isPrompt && tally !== this.nobody) {
+      this._followLook(context, tally, this._missed.halfway);
+      return;
+    }
+    if (context === this._context || this._returnedAt !== 0 || tally === this._tally) return;
     const at = this._missed.see(tally, this._since, this._runs.run, isPrompt);
     if (at === undefined) return;
     this._charge(at);
@@ -392,9 +392,8 @@ export class SliceRecorder {
     this._context = context;
   }
 
-  /** Since `time` it is `context` whose code runs, whatever we have seen. */
-  private _followLook(context: Context | undefined, time: number): void {
-    const tally = this._lookUp(context);
+  /** Since `time` it is `tally`'s code that runs, in `context`, whatever we have seen. */
+  private _followLook(context: Context | undefined, tally: Tally, time: number): void {
     if (this._returnedAt !== 0) {
       this._charge(this._returnedAt);
       this._add(this.nobody, time - this._returnedAt, time);

@@ -27,6 +27,11 @@ export class StartUp {
     return this._over;
   }
 
+  /** It has lasted for so long that it is one no more, whether or not a callback has come to tell. */
+  get isTooLong(): boolean {
+    return now() > this._endsAt;
+  }
+
   /** `resource` is ours: its callbacks say nothing about the program. */
   expect(resource: object): void {
     if (!this._over) this._expected.add(resource);
@@ -35,7 +40,7 @@ export class StartUp {
   /** A callback of `resource` begins. */
   see(resource: object): void {
     if (this._over || this._expected.has(resource)) return;
-    this._over = now() > this._endsAt || !LOADING.test(classNameOf(resource));
+    this._over = this.isTooLong || !LOADING.test(classNameOf(resource));
     if (this._over) this._expected.clear();
   }
 }
