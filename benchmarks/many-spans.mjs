@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { installForBenchmarks } from './app.mjs';
 import { requireAttributions } from './attribution.mjs';
 import { ask, load, NODES, start, versionOf } from './hello.mjs';
-import { compare } from './rounds.mjs';
+import { compare, settings } from './rounds.mjs';
 
 const modes = (process.env.MODES ?? 'otel,on-demand,exact').split(',');
 requireAttributions(modes);
@@ -25,11 +25,7 @@ for (const node of NODES) {
     title: `Node.js ${versionOf(node)}, ${await countSpans(options)} spans a request`,
     modes,
     start: (mode) => start(mode, options),
-    processes: Number(process.env.PROCESSES ?? 6),
-    rounds: Number(process.env.ROUNDS ?? 20),
-    requests: Number(process.env.REQUESTS ?? 2),
-    warmUp: Number(process.env.WARM_UP ?? 20),
-    cycles: Number(process.env.CYCLES ?? 0),
+    ...settings({ rounds: 20, requests: 2, warmUp: 20 }),
     targets: { 'on-demand': 1.02 },
   });
 }

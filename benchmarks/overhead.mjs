@@ -7,7 +7,7 @@
 //   TEST_NODE=…   Node.js binaries, with commas between them
 import { requireAttributions } from './attribution.mjs';
 import { NODES, start, versionOf, WARM_UP } from './hello.mjs';
-import { compare } from './rounds.mjs';
+import { compare, settings } from './rounds.mjs';
 
 const modes = (process.env.MODES ?? 'otel,on-demand,exact').split(',');
 requireAttributions(modes);
@@ -18,11 +18,7 @@ for (const node of NODES) {
     title: `Node.js ${version}, hello world`,
     modes,
     start: (mode) => start(mode, { node }),
-    processes: Number(process.env.PROCESSES ?? 6),
-    rounds: Number(process.env.ROUNDS ?? 60),
-    requests: Number(process.env.REQUESTS ?? 500),
-    warmUp: Number(process.env.WARM_UP ?? WARM_UP),
-    cycles: Number(process.env.CYCLES ?? 0),
+    ...settings({ rounds: 60, requests: 500, warmUp: WARM_UP }),
     targets: { 'on-demand': 1.02, exact: Number.parseInt(version.slice(1), 10) >= 24 ? 1.1 : 1.2 },
   });
 }

@@ -5,6 +5,18 @@
 import { once } from 'node:events';
 import { ask, cpuPerRequest, load, median, quantile, spread } from './hello.mjs';
 
+/** How to compare, as the environment says it, or else the caller: PROCESSES, ROUNDS, REQUESTS, WARM_UP and CYCLES. */
+export function settings({ processes = 6, rounds, requests, warmUp, cycles = 0 }) {
+  const { PROCESSES, ROUNDS, REQUESTS, WARM_UP, CYCLES } = process.env;
+  return {
+    processes: Number(PROCESSES ?? processes),
+    rounds: Number(ROUNDS ?? rounds),
+    requests: Number(REQUESTS ?? requests),
+    warmUp: Number(WARM_UP ?? warmUp),
+    cycles: Number(CYCLES ?? cycles),
+  };
+}
+
 /**
  * Before the first block, and with `cycles` once more behind so many blocks in each process.
  *

@@ -12,7 +12,7 @@ import { endChildren, startPostgres } from '../test/support/servers.mjs';
 import { installForBenchmarks } from './app.mjs';
 import { requireAttributions } from './attribution.mjs';
 import { NODES, start, versionOf } from './hello.mjs';
-import { compare } from './rounds.mjs';
+import { compare, settings } from './rounds.mjs';
 
 const CUSTOMERS = 1_000;
 
@@ -47,11 +47,7 @@ try {
       title: `Node.js ${versionOf(node)}, a service on fastify and PostgreSQL`,
       modes,
       start: (mode) => start(mode, { ...options, path: '/orders', request }),
-      processes: Number(process.env.PROCESSES ?? 6),
-      rounds: Number(process.env.ROUNDS ?? 40),
-      requests: Number(process.env.REQUESTS ?? 250),
-      warmUp: Number(process.env.WARM_UP ?? 10_000),
-      cycles: Number(process.env.CYCLES ?? 100),
+      ...settings({ rounds: 40, requests: 250, warmUp: 10_000, cycles: 100 }),
       targets: { 'on-demand': 1.02 },
     });
   }

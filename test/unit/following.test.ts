@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Iteration } from '../../src/model.js';
+import { listenerFor } from '../support/listener.js';
 
 /** Time goes by, and the loop turns, where a test says so. */
 const clock = vi.hoisted(() => ({ time: 1_000, count: 1 }));
@@ -22,20 +22,9 @@ const { SliceRecorder } = await import('../../src/recorder/recorder.js');
 const CYCLES = 100;
 let blocks: (readonly [span: string, millis: number])[];
 
-const listener = {
-  onIteration() {},
-  onBusyIteration({ shares }: Iteration) {
-    for (const { span, shareMicros } of shares)
-      blocks.push([(span as { name?: string })?.name ?? '', shareMicros / 1e3]);
-  },
-  onStartUp() {},
-  onStarted() {},
-  onBlockSoFar() {},
-  onSpanEnding() {},
-  onRanBehind() {},
-  onCaughtUp() {},
-  onWake() {},
-};
+const listener = listenerFor(({ shares }) => {
+  for (const { span, shareMicros } of shares) blocks.push([(span as { name?: string })?.name ?? '', shareMicros / 1e3]);
+});
 const manager = new AsyncLocalStorageContextManager();
 
 class FakeSpan {

@@ -4,6 +4,7 @@ import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Iteration } from '../../src/model.js';
 import { SliceRecorder } from '../../src/recorder/recorder.js';
+import { listenerFor } from '../support/listener.js';
 
 const clock = vi.hoisted(() => ({ time: 0, idle: 0, count: 1 }));
 vi.mock('../../src/system/clock.js', () => ({
@@ -15,17 +16,7 @@ vi.mock('../../src/system/clock.js', () => ({
 let a: ReturnType<typeof named>;
 let b: ReturnType<typeof named>;
 let iterations: Iteration[];
-const listener = {
-  onIteration() {},
-  onBusyIteration: (iteration: Iteration) => iterations.push(iteration),
-  onStartUp() {},
-  onStarted() {},
-  onBlockSoFar() {},
-  onSpanEnding() {},
-  onRanBehind() {},
-  onCaughtUp() {},
-  onWake() {},
-};
+const listener = listenerFor((iteration) => iterations.push(iteration));
 
 function named(name: string): { span: Span; ctx: Context } {
   const span = { name } as unknown as Span;

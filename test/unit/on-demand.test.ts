@@ -3,9 +3,9 @@
 import { AsyncResource } from 'node:async_hooks';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Following } from '../../src/following/following.js';
-import type { Iteration } from '../../src/model.js';
 import { IdleMode } from '../../src/recorder/idle-mode.js';
 import { Field, Rest, SharedMemory, Slot } from '../../src/system/shared-memory.js';
+import { listenerFor } from '../support/listener.js';
 
 const clock = vi.hoisted(() => ({ time: 0, idle: 0, count: 1 }));
 vi.mock('../../src/system/clock.js', async (importOriginal) => ({
@@ -65,17 +65,7 @@ beforeEach(() => {
   blocks = [];
   queued = 0;
   memory = new SharedMemory();
-  const listener = {
-    onIteration() {},
-    onBusyIteration: ({ busyMicros }: Iteration) => blocks.push(busyMicros / 1000),
-    onStartUp() {},
-    onStarted() {},
-    onBlockSoFar() {},
-    onSpanEnding() {},
-    onRanBehind() {},
-    onCaughtUp() {},
-    onWake() {},
-  };
+  const listener = listenerFor(({ busyMicros }) => blocks.push(busyMicros / 1000));
   const beats = new LateBeats(THRESHOLD, PACE, listener, () => {});
   const threadTime = () => ({ cpuMillis: 0, queuedMillis: queued });
   const diag = { warn: (...words: unknown[]) => done.push(words.join(' ')) };

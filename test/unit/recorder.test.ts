@@ -2,6 +2,7 @@
 import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { expect, it, vi } from 'vitest';
 import type { Iteration, SpanShare } from '../../src/model.js';
+import { listenerFor } from '../support/listener.js';
 
 /** Time goes by where a test says so, and the loop never turns. */
 const clock = vi.hoisted(() => ({ time: 1_000 }));
@@ -13,17 +14,7 @@ vi.mock('../../src/system/clock.js', async (importOriginal) => ({
 }));
 const { SliceRecorder } = await import('../../src/recorder/recorder.js');
 
-const listener = {
-  onIteration() {},
-  onBusyIteration(_iteration: Iteration) {},
-  onStartUp() {},
-  onStarted() {},
-  onBlockSoFar() {},
-  onSpanEnding() {},
-  onRanBehind() {},
-  onCaughtUp() {},
-  onWake() {},
-};
+const listener = listenerFor(() => {});
 
 /** A recorder, and the blocks that it has found. */
 function recording(seesReturns = true): { recorder: InstanceType<typeof SliceRecorder>; iterations: Iteration[] } {
