@@ -36,6 +36,14 @@ export interface Resource {
   readonly schemaUrl?: string | undefined;
 }
 
+/**
+ * How often the state of a thread is read, and how far apart: one that runs sleeps for a moment now and then, where it
+ * answers a look, or waits for V8's own threads. An odd number, and milliseconds.
+ */
+const STATE_READS = 5;
+const STATE_PAUSE_MILLIS = 2;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
 /** Speaks in place of the thread that cannot: over OTLP, and on stderr for those without a collector. */
 export class HangReporter {
   /** The application's own, once it has told. */
@@ -150,9 +158,13 @@ function writeLine(body: string, span: PublishedSpan | undefined): void {
 /** Whether the main thread uses a core or waits for something; undefined where the operating system does not tell. */
 function mainThreadState(): 'running' | 'sleeping' | undefined {
   try {
-    // The main thread's id is that of its process; the state follows the name, which is in parentheses.
-    const state = /\) (\w)/.exec(readFileSync(`/proc/self/task/${process.pid}/stat`, 'latin1'))?.[1];
-    return state === 'R' ? 'running' : 'sleeping';
+    let running = 0;
+    for (let i = 0; i < STATE_READS; i++) {
+      if (i > 0) Atomics.wait(pause, 0, 0, STATE_PAUSE_MILLIS);
+      // The main thread's id is that of its process; the state follows the name, which is in parentheses.
+      if (/\) R/.test(readFileSync(`/proc/self/task/${process.pid}/stat`, 'latin1'))) running++;
+    }
+    return running > STATE_READS / 2 ? 'running' : 'sleeping';
   } catch {
     return undefined;
   }
