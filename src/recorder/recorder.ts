@@ -264,6 +264,7 @@ export class SliceRecorder {
   /** A promise job begins, where promises are followed by `v8.promiseHooks`. */
   enterPromiseJob(): void {
     if (this._idle.isOn) this._beginAnew(false);
+    if (this._calls.isInMidst) this._calls.leaveAll();
     this._runs.addJob();
     const context = this._activeContext();
     if (context !== this._context || this._overridden.override !== undefined) {
@@ -532,9 +533,13 @@ export class SliceRecorder {
     }
   }
 
-  /** What ticks and promise jobs have in common: no native code can have run since the last one. */
+  /**
+   * What ticks and promise jobs have in common: no native code can have run since the last one. And what was under way when
+   * the hooks came has returned, or there was nothing: they may come between two ticks.
+   */
   protected _enterJob(context: Context | undefined, override: Override | undefined): void {
     if (this._idle.isOn) this._beginAnew(false);
+    if (this._calls.isInMidst) this._calls.leaveAll();
     this._runs.addJob();
     this._enter(context, override);
     this._returnedAt = 0;

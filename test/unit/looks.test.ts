@@ -116,4 +116,25 @@ describe('looks at a recorder that was put on in the midst of a block', () => {
   it('move it to nobody where two in a row saw none', () => {
     expect(follow([50, ROOT_CONTEXT, true], [60, ROOT_CONTEXT, true])).toEqual({ a: 40, nobody: 60 });
   });
+
+  it('take what was under way for over where the next tick begins', () => {
+    const recorder = new SliceRecorder(50, 20, listener, undefined);
+    // Between two ticks there is no context.
+    recorder.followContexts({ active: () => undefined, of: () => undefined });
+    clock.time = 10;
+    recorder.startLate(10, {});
+    for (const at of [20, 50]) {
+      clock.time = at;
+      recorder.enterTick(a.ctx);
+      clock.time = at + 20;
+      recorder.leaveCallback();
+    }
+    clock.time = 100;
+    recorder.enterTick(b.ctx);
+    recorder.leaveCallback();
+    recorder.flush();
+    recorder.stop();
+    // What lies between two ticks is the next one's: no native code runs there.
+    expect(shares()).toEqual({ nobody: 20, a: 50, b: 30 });
+  });
 });
