@@ -36,7 +36,7 @@ it('measures and sees a block that ends a rest as any other', async () => {
     const blockSpan = result.blockSpans.find(({ parentSpanId }) => parentSpanId === result.span(name).spanId);
     if (name === '70') continue;
     // An answer takes more than 2 ms where the thread has to wait for a core as well.
-    const accuracies = result.withheldIn(name) < 2 ? ['during'] : ['during', 'after'];
+    const accuracies = result.areLooksPrompt(name) ? ['during'] : ['during', 'after'];
     expect(accuracies).toContain(blockSpan?.attributes['eventloop.block.stack_accuracy']);
     expect(blockSpan?.attributes['code.function.name']).toBe('block');
     // Where the machine gave us no core in the blocks, it may be the cause, or leave none.

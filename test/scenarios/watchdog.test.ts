@@ -38,13 +38,12 @@ describe('names the span and the function of a block of 300 ms', () => {
     // A watchdog without a core comes too late to see what it is asked for.
     if (seen === undefined && result.withheldFromHelpersIn('handler') > 20) return;
     expect(seen === 'during' || seen === 'after').toBe(true);
-    // An answer takes more than 2 ms where the thread has to wait for a core as well.
-    if (accuracy && result.withheldIn('handler') < 2) expect(seen).toBe(accuracy);
+    const isPrompt = result.areLooksPrompt('handler');
+    if (accuracy && isPrompt) expect(seen).toBe(accuracy);
     // A watchdog that had no core for most of it looks behind the call, where the handler does run.
     if (functionName === 'handler' && result.withheldFromHelpersIn('handler') < 50) expect(seen).toBe('after');
     // A look that had to wait for a core is certain of nothing but the caller, or of the caller's.
-    const named =
-      result.withheldIn('handler') < 2 ? [functionName] : [functionName, 'sorting', 'handler', '<anonymous>'];
+    const named = isPrompt ? [functionName] : [functionName, 'sorting', 'handler', '<anonymous>'];
     expect(named).toContain(attributes['code.function.name']);
     expect(attributes['code.file.path']).toMatch(kind.startsWith('require') ? /heavy-module\.cjs$/ : /watchdog\.cjs$/);
     expect(attributes['code.line.number']).toBeGreaterThan(0);
@@ -60,9 +59,10 @@ describe('names the span and the function of a block of 300 ms', () => {
 describe("attribution: 'on-demand'", () => {
   it('names the same spans and functions, and singles out none of a shared block', async () => {
     const result = await run('on demand');
-    // Of twelve that made one block together, the one with the largest share; it may be nobody's.
+    // Of twelve that made one block together, the one with the largest share; it may be nobody's, and two blocks by the machine.
     const small = result.blamedNames.filter((name) => name.startsWith('small'));
-    expect(small.length).toBeLessThanOrEqual(1);
+    const sharedBlocks = result.blockSpans.filter((span) => span.attributes['eventloop.block.shared'] === true);
+    expect(small.length).toBeLessThanOrEqual(sharedBlocks.length);
     for (const name of small.filter((name) => result.measured(name) < 30)) {
       const block = result.blockSpans.find((span) => span.parentSpanId === result.span(name).spanId);
       expect(block?.attributes['eventloop.block.shared']).toBe(true);

@@ -154,6 +154,8 @@ interface ScenarioOutput {
 const WALL_CLOCK_MILLIS = 3;
 /** The kernel counts a thread's time when its clock ticks. */
 const TICK_MILLIS = 4;
+/** A look that takes longer to be asked and answered was held up, as far as the watchdog knows; a thread may wait so long for a core. */
+const PROMPT_MILLIS = 2;
 
 /**
  * What a scenario printed, with the questions that tests ask of it. Durations are milliseconds.
@@ -288,6 +290,11 @@ export class ScenarioResult {
   /** The same of all other threads of the process together: the watchdog is one of them. */
   withheldFromHelpersIn(label: string): number {
     return sumOf(this._labelled(label).map(stretchOf), 'helpers');
+  }
+
+  /** Whether each look at the pieces under `label` was answered at once, as far as the machine let it be asked and answered. */
+  areLooksPrompt(label: string): boolean {
+    return this.withheldIn(label) < PROMPT_MILLIS && this.withheldFromHelpersIn(label) < PROMPT_MILLIS;
   }
 
   /**
