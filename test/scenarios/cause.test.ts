@@ -89,7 +89,7 @@ describe('tells why the loop was blocked, twenty times out of twenty', () => {
     ['stopped and continued', 'host', []],
     ['starved of its core', 'host', []],
   ])('%s: %s', async (scenario, cause, nodeArgs) => {
-    const result = await runScenario('cause.cjs', scenario, { nodeArgs, timeoutMillis: 50_000 });
+    const result = await runScenario('cause.cjs', scenario, { nodeArgs, timeoutMillis: 50_000, isStarved: true });
     const pieces = result.output.pieces as Piece[];
     const blocks = pieces.map((piece, i) => blockOf(result.span(`${i}`), piece, result.blockSpans));
     const labels = pieces.map(({ isFit, disturbance }, i) => {

@@ -98,7 +98,7 @@ export function spin(millis: number): void {
   expect(stderr).toMatch(/^ {2}> spin \(.*program\.flavour:6:\d+\)$/m);
 });
 
-describe.concurrent('the async resource is named', () => {
+describe('the async resource is named', () => {
   it.each([
     ['timeout', 'Timeout'],
     ['immediate', 'Immediate'],
@@ -133,7 +133,7 @@ describe.concurrent('with nothing to say', () => {
   });
 });
 
-describe.concurrent('the guard', () => {
+describe('the guard', () => {
   it.each([
     ['timeout', 1],
     ['process.exit(0)', 1],
@@ -180,7 +180,7 @@ function expectInTrace(names: readonly string[] = []): void {
   expect(guilty.map((i) => names[i + 1])).toEqual(['event loop blocked', 'event loop blocked']);
 }
 
-describe.concurrent('with an SDK', () => {
+describe('with an SDK', () => {
   it('names the span, and adds the block to its trace', async () => {
     const { stderr, output } = await debug('sdk');
     expect(headlines(stderr)).toEqual([
@@ -266,7 +266,7 @@ function readTrace(name: string): TraceEvent[] {
   return JSON.parse(readFileSync(join(folder, name), 'utf8'));
 }
 
-describe.concurrent('the trace file', () => {
+describe('the trace file', () => {
   it('holds iterations, the slices in them, probes and garbage collection', async () => {
     const path = join(folder, 'sdk.json');
     const { stderr, output } = await debug('sdk', { env: { OTEL_EVENT_LOOP_DEBUG_TRACE_FILE: path } });

@@ -39,6 +39,11 @@ export interface RunOptions {
   readonly onSpawn?: (child: ChildProcess) => void;
 }
 
+export interface ScenarioOptions extends RunOptions {
+  /** Takes its own core away. */
+  readonly isStarved?: boolean;
+}
+
 /** Runs a fixture to its end; never rejects, so that a test can look at how it ended. */
 export function runFixture(file: string, options: RunOptions = {}): Promise<Run> {
   const startedAt = performance.now();
@@ -156,6 +161,10 @@ const WALL_CLOCK_MILLIS = 3;
 const TICK_MILLIS = 4;
 /** A look that takes longer to be asked and answered was held up, as far as the watchdog knows; a thread may wait so long for a core. */
 const PROMPT_MILLIS = 2;
+/** The thread stood ready without a core for so long in all: the scenario is measured anew. Milliseconds. */
+const DISTURBED_MILLIS = 20;
+/** `npm run test:noise` is there to see what a disturbed machine makes of the tests. */
+const MOST_MEASUREMENTS = process.env.TEST_NOISE ? 1 : 3;
 
 /**
  * What a scenario printed, with the questions that tests ask of it. Durations are milliseconds.
@@ -173,7 +182,7 @@ const PROMPT_MILLIS = 2;
  *    innocent: that is the package's fault, unless what ran beside the pieces of others, and its own, cannot have run for
  *    the threshold, and took as long as it is accused of. The time of a labelled piece never excuses another span.
  *
- * Nothing is run again for that, and on a quiet machine nothing is left out.
+ * On a quiet machine nothing is left out.
  */
 export class ScenarioResult {
   private readonly _between: readonly Stretch[];
@@ -480,8 +489,20 @@ export function durationOf(span: FixtureSpan): number {
     : span.endTime - span.startTime;
 }
 
-/** Runs one scenario of a fixture and expects it to end well, with nothing on stderr. */
-export async function runScenario(file: string, name: string, options: RunOptions = {}): Promise<ScenarioResult> {
+/**
+ * Runs one scenario of a fixture and expects it to end well, with nothing on stderr.
+ *
+ * Where the machine took the core away meanwhile it is measured anew, before anything of it is judged, and at most so often:
+ * what is to be judged is what the package says of the scenario, not of what else ran.
+ */
+export async function runScenario(file: string, name: string, options: ScenarioOptions = {}): Promise<ScenarioResult> {
+  for (let left = options.isStarved ? 1 : MOST_MEASUREMENTS; ; left--) {
+    const result = await measureScenario(file, name, options);
+    if (left <= 1 || result.heldUpMillis <= DISTURBED_MILLIS) return result;
+  }
+}
+
+async function measureScenario(file: string, name: string, options: RunOptions): Promise<ScenarioResult> {
   // A machine that gives it no core makes it hang, and that is said on stderr; what is about that runs it otherwise.
   const env = { OTEL_EVENT_LOOP_HANG_THRESHOLD_MILLIS: '30000', ...options.env };
   const { code, signal, stdout, stderr, millis } = await runFixture(file, { ...options, env, args: [name] });

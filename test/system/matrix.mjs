@@ -19,10 +19,10 @@ import {
   versionOf,
 } from '../support/apps.mjs';
 
-/** A fixture waits for more than half of its time. */
-const LANES = availableParallelism();
+/** A fixture measures, and one beside it would take its core for a while: two cores are one lane. */
+const LANES = Math.max(Math.floor(availableParallelism() / 2), 1);
 /** So many files go to a lane at a time: fewer, and vitest starts more often; more, and lanes wait for the last one. */
-const FILES_PER_JOB = 3;
+const FILES_PER_JOB = LANES === 1 ? 1_000 : 3;
 /** Its client process needs a core of its own for half a minute: in `npm test` only. */
 const ONCE = ['delay.test.ts'];
 /** What has nothing to do with the line of OpenTelemetry, and on this Node.js runs in `npm test`. */

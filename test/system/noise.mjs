@@ -22,7 +22,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 const vitest = spawn(
   process.execPath,
   [join(REPOSITORY, 'node_modules/vitest/vitest.mjs'), 'run', ...process.argv.slice(2)],
-  { cwd: REPOSITORY, stdio: 'inherit' },
+  { cwd: REPOSITORY, stdio: 'inherit', env: { ...process.env, TEST_NOISE: '1' } },
 );
 const [code] = await once(vitest, 'exit');
 process.exit(code ?? 1);
