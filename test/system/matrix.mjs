@@ -29,6 +29,7 @@ const ONCE = ['delay.test.ts'];
 const ONCE_PER_NODE = [
   'cause.test.ts',
   'location.test.ts',
+  'on-demand-safety.test.ts',
   'plumbing.test.ts',
   'safety.test.ts',
   'start-up.test.ts',
