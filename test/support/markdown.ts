@@ -54,7 +54,7 @@ export function tableOf({ path, text }: Page, title: string): string[][] {
 
 function pagesIn(folder: string): string[] {
   return readdirSync(join(REPOSITORY, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
+    .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
     .map((name) => `${folder}/${name}`);
 }
 
