@@ -29,6 +29,9 @@ describe('./debug', () => {
     ['the first turn of a server', BY_IMPORT, {}],
     ['the first turn of a server', BY_REQUIRE, { OTEL_EVENT_LOOP_ATTRIBUTION: 'on-demand' }],
     ['the first turn is all there is', BY_REQUIRE, {}],
+    // Node.js tells observers of collections in an Immediate, which is no work of the program's.
+    ['a garbage collection, and then a file', BY_REQUIRE, {}],
+    ['a garbage collection, and then a file', BY_REQUIRE, { OTEL_EVENT_LOOP_ATTRIBUTION: 'on-demand' }],
     ['the first turn ends in process.exit', BY_REQUIRE, {}],
   ])('says once what start-up took: %s, %j, %j', async (scenario, nodeArgs, env) => {
     const { code, stdout, stderr } = await runFixture(FIXTURE, {
