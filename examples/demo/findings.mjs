@@ -24,11 +24,13 @@ export function findings({ spans, metrics, logs }) {
   return {
     requests: spans.filter(isServer).length,
     blocks: {
-      count: Number(metrics.get('eventloop.block.duration')?.count ?? 0),
-      totalMillis: (metrics.get('eventloop.block.time')?.asDouble ?? 0) * 1000,
-      maxMillis: (metrics.get('eventloop.block.duration')?.max ?? 0) * 1000,
+      // There is a data point for each cause.
+      count: sum(metrics.get('eventloop.block.duration'), ({ count }) => Number(count)),
+      totalMillis: sum(metrics.get('eventloop.block.time'), ({ asDouble }) => asDouble) * 1000,
+      maxMillis: Math.max(0, ...(metrics.get('eventloop.block.duration') ?? []).map(({ max }) => max)) * 1000,
     },
-    delay: delayOf(metrics.get('eventloop.delay')),
+    delay: delayOf(metrics.get('eventloop.delay')?.[0]),
+    startUp: logs.find(({ eventName }) => eventName === 'eventloop.start_up')?.body,
     blamed: blamedRows(spans, blocks, rootOf),
     examples: longestByBlamed(blocks).map((block) => ({
       root: rootOf(block.blamed),
@@ -42,6 +44,8 @@ export function findings({ spans, metrics, logs }) {
     bystander: longestStalled(byTrace, blocks),
   };
 }
+
+const sum = (points = [], read) => points.reduce((total, point) => total + read(point), 0);
 
 const isServer = (span) => span.kind === 'SPAN_KIND_SERVER';
 
@@ -68,10 +72,17 @@ function blamedRows(spans, blocks, rootOf) {
       (attributes['eventloop.block.max_duration'] ?? attributes['eventloop.block.duration']) * 1000,
     );
   }
-  for (const { blamed, millis } of blocks) {
-    if (!blamed) add('(no span)', '', 1, millis, millis);
+  for (const { span, blamed, millis } of blocks) {
+    if (!blamed) add('(no span)', placeOf(span), 1, millis, millis);
   }
   return [...rows.values()].sort((a, b) => b.totalMillis - a.totalMillis);
+}
+
+/** Where in the code a block was; empty where nothing was seen of it. */
+function placeOf({ attributes }) {
+  const name = attributes['code.function.name'];
+  const file = attributes['code.file.path']?.replace(/^.*[/\\]/, '');
+  return name ? `in ${name}, ${file}:${attributes['code.line.number']}` : '';
 }
 
 /** For each name of a blamed span the longest of its blocks: the slowest traces alone could all be of one route. */

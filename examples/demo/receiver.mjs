@@ -91,13 +91,13 @@ function readLogs(message) {
   );
 }
 
-/** The last data point of each metric by name: sums and histograms are cumulative unless told otherwise. */
+/** The last data points of each metric by name: sums and histograms are cumulative unless told otherwise. */
 function readMetrics(messages) {
   const last = new Map();
   for (const message of messages) {
     for (const { scopeMetrics } of normalizeMetrics(message).resourceMetrics) {
       for (const metric of scopeMetrics.flatMap((scope) => scope.metrics)) {
-        last.set(metric.name, (metric.sum ?? metric.histogram ?? metric.gauge)?.dataPoints?.[0]);
+        last.set(metric.name, (metric.sum ?? metric.histogram ?? metric.gauge)?.dataPoints ?? []);
       }
     }
   }

@@ -20,8 +20,8 @@ export function printReport({ load, forwarded, ...telemetry }) {
   heading('Which spans blocked the event loop');
   print(blamedTable(found.blamed));
   print(colors.dim('Times: what these spans themselves ran on the loop while it was blocked.'));
-  if (found.blamed.some(({ request }) => request === '')) {
-    print(colors.dim('(no span): code that ran under no span, such as loading modules at start-up.'));
+  if (found.blamed.some(({ name }) => name === '(no span)')) {
+    print(colors.dim('(no span): code that ran under no span, such as a timer of the application or of a library.'));
   }
 
   heading('The longest block of each, as a trace');
@@ -44,7 +44,7 @@ export function printReport({ load, forwarded, ...telemetry }) {
   return true;
 }
 
-function printFacts({ requests, blocks, stalled, delay }, load) {
+function printFacts({ requests, blocks, stalled, delay, startUp }, load) {
   const facts = [
     ['Requests', `${requests} traced${load.failures > 0 ? colors.red(`, ${load.failures} failed`) : ''}`],
     [
@@ -64,6 +64,7 @@ function printFacts({ requests, blocks, stalled, delay }, load) {
       `p50 ≤ ${formatMillis(p50)}, p99 ≤ ${formatMillis(p99)}, max ${formatMillis(maxMillis)}`,
     ]);
   }
+  if (startUp) facts.push(['Start-up', startUp.replace(/^start-up /, '').replace(/; not counted$/, '; no block')]);
   const width = Math.max(...facts.map(([name]) => name.length));
   for (const [name, text] of facts) print(`${name.padEnd(width)}  ${colors.bold(text)}`);
 }
