@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run example -- NAME`: one of the stories, from the trouble to the fix. `npm run example -- --list` has their names.
+// `npm run example -- NAME`: one of the stories, from the trouble to the repair; `-- --list` has their names. `--quick`
+// shortens it, `--step N` runs one of those that a story has.
 import { existsSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { install } from './stories/support/install.mjs';
@@ -7,14 +8,14 @@ import { endAll } from './stories/support/process.mjs';
 import { Report } from './stories/support/report.mjs';
 
 const LIMIT_SECONDS = 120;
-const USAGE = 'npm run example -- NAME [--quick] | --list';
+const USAGE = 'npm run example -- NAME [--quick] [--step N] | --list';
 
 const STORIES = new URL('./stories/', import.meta.url);
 const names = readdirSync(STORIES).filter((name) => existsSync(new URL(`${name}/story.mjs`, STORIES)));
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { list: { type: 'boolean' }, quick: { type: 'boolean' } },
+  options: { list: { type: 'boolean' }, quick: { type: 'boolean' }, step: { type: 'string' } },
 });
 const [name] = positionals;
 if (values.list) await list();
@@ -43,7 +44,7 @@ async function run() {
   const limit = setTimeout(() => report.fail(`not through after ${LIMIT_SECONDS} s`), LIMIT_SECONDS * 1000);
   if (values.quick) clearTimeout(limit);
   try {
-    await story.run({ report, quick: values.quick ?? false });
+    await story.run({ report, quick: values.quick ?? false, step: values.step && Number(values.step) });
   } catch (error) {
     report.check(`it came to its end: ${error.stack}`, false);
   } finally {

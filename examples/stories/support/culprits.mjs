@@ -7,15 +7,15 @@ import { basename } from 'node:path';
 const BLOCK_SPAN = 'event loop blocked';
 const HANG_SPAN = 'event loop hang';
 
-/** Every place that blocked, longest in all first: the trace's first span, the blamed one, the function, the line. */
+/** Every function that blocked, longest in all first, with the line, the span and the request of its longest block. */
 export function culprits({ spans }) {
   const places = new Map();
   for (const block of blocksIn({ spans })) {
-    const { span, request, functionName, file, line } = block;
-    const key = [span, request, functionName, file, line].join('\n');
-    const place = places.get(key) ?? { ...block, totalMillis: 0, longestMillis: 0, count: 0, causes: new Set() };
+    // What the machine did to it has a row of its own.
+    const key = [block.span, block.request, block.functionName, block.file, block.cause === 'host'].join('\n');
+    const place = places.get(key) ?? { totalMillis: 0, longestMillis: 0, count: 0, causes: new Set() };
+    if (block.millis > place.longestMillis) Object.assign(place, block, { longestMillis: block.millis });
     place.totalMillis += block.millis;
-    place.longestMillis = Math.max(place.longestMillis, block.millis);
     place.count++;
     if (block.cause) place.causes.add(block.cause);
     places.set(key, place);
@@ -74,6 +74,12 @@ export function isAt(place, { functionName, file }) {
   const [, indent] = declared.exec(lines[first]);
   const last = lines.findIndex((line, index) => index > first && line.startsWith(`${indent}}`));
   return place.line > first && place.line <= last + 1;
+}
+
+/** How long it blocked there in all, in milliseconds, time without a core left out: what a repair has to bring down. */
+export function blockedAt(places, { functionName, file }) {
+  const there = places.filter((place) => place.file === file && (!functionName || isAt(place, { functionName, file })));
+  return there.filter(({ causes }) => !causes.has('host')).reduce((sum, { totalMillis }) => sum + totalMillis, 0);
 }
 
 export const describePlace = ({ functionName, file, line }) => `${functionName} (${file}:${line})`;
