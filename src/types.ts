@@ -114,6 +114,11 @@ export interface Block {
   /** Time of garbage collection, in milliseconds; undefined in `ignoreBlock`. */
   readonly gcMillis: number | undefined;
   /**
+   * Time in which this thread was ready to run and had no core, or the process was stopped, in milliseconds: no fault of the
+   * code. 0 where the platform does not tell; undefined in `ignoreBlock`.
+   */
+  readonly hostMillis: number | undefined;
+  /**
    * Kind of callback that took most of it: the async resource as `async_hooks` knows it (`Timeout`,
    * `HTTPINCOMINGMESSAGE`), `promise job`, `process.nextTick` or `native code`. Only with `./debug`.
    */

@@ -37,6 +37,7 @@ export function blame(iteration: Iteration, thresholdMillis: number, wallClockOf
     cause: undefined,
     cpuMillis: undefined,
     gcMillis: undefined,
+    hostMillis: undefined,
     asyncResource: iteration.asyncResource,
   };
 }

@@ -26,14 +26,24 @@ export function causeOf(evidence: Evidence): BlockCause | undefined {
   const queuedMillis = evidence.queuedMillis ?? 0;
   const enough = durationMillis * MAJORITY;
   if (cpuMillis === undefined) return gcMillis >= enough ? 'gc' : undefined;
-  const asleepMillis = Math.max(durationMillis - cpuMillis - queuedMillis, 0);
+  const asleepMillis = asleepMillisOf(evidence);
   const stoppedMillis = Math.min(bothLateMillis ?? 0, asleepMillis);
   // Ahead of the collector, which may be what was going on when the process was stopped.
-  if (queuedMillis + stoppedMillis >= enough) return 'host';
+  if (hostMillisOf(evidence) >= enough) return 'host';
   const withheldMillis =
     bothLateMillis === undefined ? asleepMillis : Math.min(stoppedMillis + stolenMillis, asleepMillis);
   if (gcMillis - queuedMillis - withheldMillis >= enough) return 'gc';
   if (cpuMillis - gcMillis >= enough) return 'cpu';
   if (asleepMillis - withheldMillis >= enough) return 'wait';
   return undefined;
+}
+
+/** In which the thread was ready to run and had no core, or was stopped along with the watchdog. Milliseconds. */
+export function hostMillisOf(evidence: Evidence): number {
+  return (evidence.queuedMillis ?? 0) + Math.min(evidence.bothLateMillis ?? 0, asleepMillisOf(evidence));
+}
+
+/** Neither on a core nor waiting for one; 0 where that is not known. */
+function asleepMillisOf({ durationMillis, cpuMillis, queuedMillis }: Evidence): number {
+  return cpuMillis === undefined ? 0 : Math.max(durationMillis - cpuMillis - (queuedMillis ?? 0), 0);
 }

@@ -10,7 +10,21 @@ import type { StackFrame } from '../types.js';
 /** Node.js's own loader of modules. */
 const LOADER = /^node:internal\/modules\//;
 /** Its frames that call the code of a module; what all others call stands in for one of themselves. */
-const CALLS_MODULE = /^(?:async )?(?:Module\._compile|ModuleJob(?:Sync)?\.run(?:Sync)?|ModuleWrap\.<anonymous>) /;
+const CALLS_MODULE =
+  /^(?:async )?(?:(?:Module\.)?_compile|(?:ModuleJob(?:Sync)?\.)?run(?:Sync)?|ModuleWrap\.<anonymous>) /;
+/** What compiles a script, for whoever loads modules with it. */
+const COMPILER = /^(?:new Script|(?:Object\.)?compileFunction) \(node:vm:/;
+
+/**
+ * The loaders of test runners and development servers: files, and in them the methods that load. All else in there runs
+ * tests, or calls back (timers of jest's).
+ */
+const RUNNER_FILES =
+  /[/\\]node_modules[/\\](?:jest-runtime[/\\]build|vite-node[/\\]dist|vite[/\\]dist[/\\]node[/\\]module-runner|vitest[/\\]dist)[/\\.]/;
+const RUNNER_METHODS =
+  /^(?:async )?(?:(?:_?Runtime|(?:Vitest)?ModuleRunner|(?:Vitest|ES)Modules?Evaluator|ViteNodeRunner|VitestExecutor|(?:ExternalModules|Commonjs|Esm|Vite)Executor)\.\S+|_?runInlinedModule|runModule|directRequest|cachedRequest|_(?:load|exec)Module|require(?:Internal)?Module(?:OrMock)?|transformFile) /;
+const RUNNER_CALLS_MODULE =
+  /^(?:async )?(?:(?:_?Runtime\.)?_execModule|(?:(?:Vitest|ES)Modules?Evaluator\.)?_?runInlinedModule|(?:(?:ViteNodeRunner|VitestExecutor)\.)?runModule|(?:Commonjs|Esm)Executor\.\S+) /;
 
 const FOLDERS =
   /[/\\]node_modules[/\\](?:require-in-the-middle|import-in-the-middle|shimmer|v8-compile-cache|pirates|@opentelemetry[/\\](?:api|context-[^/\\]+|instrumentation(?:-[^/\\]+)?))[/\\]/;
@@ -22,6 +36,10 @@ const LIBRARY = /[/\\]node_modules[/\\]/;
 
 export function roleOf(text: string, filePath: string): FrameRole {
   if (LOADER.test(filePath)) return CALLS_MODULE.test(text) ? 'module caller' : 'loader';
+  if (filePath === 'node:vm' && COMPILER.test(text)) return 'loader';
+  if (RUNNER_METHODS.test(text) && RUNNER_FILES.test(filePath)) {
+    return RUNNER_CALLS_MODULE.test(text) ? 'module caller' : 'loader';
+  }
   if (filePath === '' || filePath.startsWith('node:')) return 'internal';
   return FOLDERS.test(filePath) || NAMES.test(text) ? 'plumbing' : 'code';
 }
@@ -50,6 +68,17 @@ function kindsOf(stack: readonly Frame[]): Kind[] {
     }
   }
   return kinds;
+}
+
+/**
+ * Whether a module is being loaded: a loader is on the stack. Where it only awaits what runs it is not, unless it is that of
+ * a runner, which calls each module as an async function.
+ */
+export function isLoading(stack: readonly Frame[]): boolean {
+  return stack.some(({ text, filePath, role = roleOf(text, filePath) }) => {
+    if (role !== 'loader' && role !== 'module caller') return false;
+    return !text.startsWith('async ') || !LOADER.test(filePath);
+  });
 }
 
 /** Marks in `stack` the plumbing, and whoever was waiting for a module: see {@link StackFrame.loadedModule}. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { renamed } from '../block/blame.js';
-import { causeOf } from '../block/cause.js';
+import { causeOf, hostMillisOf } from '../block/cause.js';
 import { withFrames } from '../block/frames.js';
 import { findInCode } from '../block/location.js';
 import { growTo } from '../block/part.js';
@@ -59,7 +59,8 @@ export class BlockPart implements OpenBlock {
     const evidence = this._evidence?.get();
     if (evidence === undefined) return;
     const { cpuMillis, gcMillis } = evidence;
-    this._block = { ...renamed(this._block), cause: causeOf(evidence), cpuMillis, gcMillis };
+    const hostMillis = hostMillisOf(evidence);
+    this._block = { ...renamed(this._block), cause: causeOf(evidence), cpuMillis, gcMillis, hostMillis };
   }
 
   /** `frames` in place of all of its own: see `framesOf`. */

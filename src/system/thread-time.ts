@@ -23,8 +23,7 @@ interface CpuUsage {
  * counts all threads.
  */
 export function threadTimeReader(): ThreadTimeReader {
-  // Only the main thread knows its id on Linux: that of the process.
-  kept ??= (isMainThread ? mainThreadTimeReader() : undefined) ?? cpuUsageReader() ?? (() => undefined);
+  kept ??= ownThreadTimeReader() ?? cpuUsageReader() ?? (() => undefined);
   return kept;
 }
 
@@ -35,9 +34,18 @@ let kept: ThreadTimeReader | undefined;
 
 /** The same of the main thread, for any thread: undefined where the operating system does not tell. */
 export function mainThreadTimeReader(): ThreadTimeReader | undefined {
+  return schedstatReader(`/proc/self/task/${process.pid}/schedstat`);
+}
+
+/** Only the main thread knows its id, that of the process; but each has a name for itself, which is looked up as it is opened. */
+function ownThreadTimeReader(): ThreadTimeReader | undefined {
+  return isMainThread ? mainThreadTimeReader() : schedstatReader('/proc/thread-self/schedstat');
+}
+
+function schedstatReader(path: string): ThreadTimeReader | undefined {
   if (process.platform !== 'linux') return undefined;
   try {
-    const descriptor = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
+    const descriptor = openSync(path, 'r');
     const text = Buffer.alloc(96);
     const read = (): ThreadTime | undefined => {
       let length: number;

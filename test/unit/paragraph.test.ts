@@ -25,6 +25,7 @@ const block: Block = {
   callbackCount: undefined,
   cause: 'gc',
   cpuMillis: undefined,
+  hostMillis: undefined,
   gcMillis: 70,
   asyncResource: 'Timeout',
 };

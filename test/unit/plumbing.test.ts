@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { markLoading, outOfPlumbing } from '../../src/block/plumbing.js';
+import { isLoading, markLoading, outOfPlumbing } from '../../src/block/plumbing.js';
 import type { StackFrame } from '../../src/types.js';
 import { describeFrame } from '../../src/words/code.js';
 
@@ -98,4 +98,66 @@ it('stays where there is nothing but plumbing', () => {
 it('leads with the place where the name says nothing', () => {
   expect(describeFrame(frame('ez (/app/chunk.js:1:20345)'))).toBe('/app/chunk.js:1:20345 (ez)');
   expect(describeFrame(frame('ez (/app/chunk.js:1:12)'))).toBe('ez (/app/chunk.js:1:12)');
+});
+
+describe('the loaders of runners', () => {
+  const JEST = '/app/node_modules/jest-runtime/build/index.js';
+  const JEST_REQUIRE = [
+    `Runtime._execModule (${JEST}:1439:24)`,
+    `Runtime._loadModule (${JEST}:1022:12)`,
+    `Runtime.requireModule (${JEST}:882:12)`,
+    `Runtime.requireModuleOrMock (${JEST}:1048:21)`,
+  ];
+  const VITEST = '/app/node_modules/vitest/dist/module-evaluator.js';
+  const VITE = '/app/node_modules/vite/dist/node/module-runner.js';
+  const TEST = ['/app/a.test.js:9:5', '/app/node_modules/@vitest/runner/dist/index.js:200:11'];
+
+  it('are no culprits: who requires it is', () => {
+    expect(
+      culprit([`Object.<anonymous> (${TYPESCRIPT}:20:1)`, ...JEST_REQUIRE, 'Object.<anonymous> (/app/a.test.js:9:5)']),
+    ).toBe('loading module "typescript/lib/typescript.js" (required in /app/a.test.js:9:5)');
+    expect(culprit([...JEST_REQUIRE.slice(1), 'Object.<anonymous> (/app/a.test.js:9:5)'])).toBe(
+      'loading a module (required in /app/a.test.js:9:5)',
+    );
+  });
+
+  it.each([
+    ['jest', ['Object.<anonymous> (/app/big.js:1:1)', ...JEST_REQUIRE, ...TEST]],
+    ['jest, which compiles', ['new Script (node:vm:117:7)', `createScriptFromCode (${JEST}:1300:12)`, ...TEST]],
+    ['jest, by its profile', ['Object.<anonymous> (/app/big.js:1:1)', `_execModule (${JEST}:1439:24)`, ...TEST]],
+    ['vitest', ['/app/big.js:1:1', `VitestModuleEvaluator._runInlinedModule (${VITEST}:206:4)`]],
+    [
+      'vitest, behind an import',
+      ['/app/big.js:9:1', `async VitestModuleEvaluator._runInlinedModule (${VITEST}:206:4)`],
+    ],
+    ['vitest, by its profile', ['/app/big.js:1:1', `_runInlinedModule (${VITEST}:206:4)`]],
+    ['vite', ['parse (/app/big.js:1:1)', `ModuleRunner.directRequest (${VITE}:1262:7)`]],
+    ['Node.js', ['createScanner (/app/big.js:1:1)', ...LOADER, ...REQUIRE, ...TEST]],
+    [
+      'Node.js, by its profile',
+      ['createScanner (/app/big.js:1:1)', '_compile (node:internal/modules/cjs/loader:1956:14)'],
+    ],
+    [
+      'Node.js and ES modules',
+      ['file:///app/big.mjs:1:1', 'ModuleJob.run (node:internal/modules/esm/module_job:343:25)'],
+    ],
+  ])('load: %s', (_, stack) => {
+    expect(isLoading(stack.map(frame))).toBe(true);
+  });
+
+  it.each([
+    ['a test', TEST],
+    [
+      'a timer of a test that jest turns forward',
+      ['tick (/app/a.test.js:9:5)', `Object.advanceTimersByTime (${JEST}:2000:3)`],
+    ],
+    ['a test of vitest', ['/app/a.test.js:9:5', 'runTest (/app/node_modules/vitest/dist/chunks/run.js:9:3)']],
+    [
+      'what awaits at the top of a module',
+      ['/app/app.mjs:9:5', 'async ModuleJob.run (node:internal/modules/esm/module_job:343:25)'],
+    ],
+    ['a script that runs', ['evaluate (/app/template.js:9:5)', 'Script.runInThisContext (node:vm:137:12)']],
+  ])('do not load: %s', (_, stack) => {
+    expect(isLoading(stack.map(frame))).toBe(false);
+  });
 });

@@ -38,6 +38,7 @@ function block(parts: Partial<Block>): Block {
     callbackCount: undefined,
     cause: undefined,
     cpuMillis: undefined,
+    hostMillis: undefined,
     gcMillis: undefined,
     approximate: false,
     asyncResource: undefined,
