@@ -2,8 +2,15 @@
 import { defineConfig, rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 
-const input = { index: 'src/index.ts', register: 'src/register.ts', debug: 'src/debug.ts' };
-const external = [/^node:/, /^@opentelemetry\//];
+/** Doors for the runners of tests, and what they all load in the main realm of their thread. */
+const debugDoors = ['vitest', 'jest', 'mocha', 'node-test', 'test', 'core'];
+const input = {
+  index: 'src/index.ts',
+  register: 'src/register.ts',
+  debug: 'src/debug.ts',
+  ...Object.fromEntries(debugDoors.map((name) => [`debug/${name}`, `src/debug/${name}.ts`])),
+};
+const external = [/^node:/, /^@opentelemetry\//, 'vitest'];
 
 function output(format, extension) {
   return { dir: 'dist', format, entryFileNames: `[name].${extension}`, chunkFileNames: `[name].${extension}` };

@@ -139,7 +139,7 @@ export function number(rule: { default: number | undefined; min: number; max: nu
   };
 }
 
-function boolean(rule: { default: boolean }): Rule {
+export function boolean(rule: { default: boolean }): Rule {
   return {
     default: rule.default,
     expected: 'true or false',

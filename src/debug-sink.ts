@@ -7,7 +7,10 @@ import { PACKAGE_NAME } from './version.js';
 export interface DebugSink extends SliceSink {
   /** A block of this length has to be found, whatever threshold the application chose. Milliseconds. */
   readonly maxThresholdMillis: number;
-  onStackSample(probe: StackSample, at: number): void;
+  /** Whether whatever runs is no start of a program: there is no limit for that. */
+  readonly hasStarted: boolean;
+  /** @param isLoading whether a module was being loaded. Only then the stack may be empty. */
+  onStackSample(probe: StackSample, at: number, isLoading: boolean): void;
 }
 
 /** On the global: the application may load another copy of this package, whose instrumentation then watches. */

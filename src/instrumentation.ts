@@ -27,7 +27,7 @@ import { Guard } from './system/guard.js';
 import { endOwnCode } from './system/own-code.js';
 import { HAS_SHARED_MEMORY } from './system/shared-memory.js';
 import { threadTimeReader } from './system/thread-time.js';
-import type { EventLoopInstrumentationConfig } from './types.js';
+import type { EventLoopInstrumentationConfig, StackFrame } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
 import { Watchdog } from './watchdog/watchdog.js';
 
@@ -163,7 +163,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     this._watch = watch;
     this._evidence = evidence;
     evidence.start();
-    watch.start(StartUp.now());
+    watch.start(sink?.hasStarted ? undefined : StartUp.now());
   }
 
   /** Takes every hook, wrap, timer and listener off again. */
@@ -193,6 +193,11 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const warn = (message: string): void => (this._diag ?? diag).warn(message);
     super.setConfig({ ...config, enabled: isEnabled(config?.enabled, process.env, warn) });
     if (isWatching && this._config.enabled) this.enable();
+  }
+
+  /** Where frames of a block stand in their sources, as far as the watchdog finds that in time. */
+  async _resolve(frames: readonly StackFrame[]): Promise<readonly StackFrame[]> {
+    return this._watch === undefined ? frames : this._watch.resolve(frames);
   }
 
   /** See {@link allowBlocking}. */
@@ -330,6 +335,13 @@ export function allowBlocking<T>(fn: () => T): T {
   // The one in charge may be of another version of this package.
   const owner = owners[OWNER_KEY];
   return typeof owner?._allowBlocking === 'function' ? owner._allowBlocking(fn) : fn();
+}
+
+/** Whoever watches this thread, in whichever copy of this package. */
+export function watcher():
+  | Pick<EventLoopInstrumentation, 'isPreloaded' | 'flush' | 'disable' | 'enable' | '_resolve'>
+  | undefined {
+  return owners[OWNER_KEY];
 }
 
 function hasSharedMemory(log: DiagLogger): boolean {

@@ -10,8 +10,10 @@ interface ExitingProcess {
  * Calls `run` once, when the last `exit` listener is through; the process ends with what it returns where it would have
  * ended with 0. A listener of our own would not do: test runners set their exit code in one as well (mocha), or call
  * `process.exit()` there, and ours, being registered first, would be overruled.
+ *
+ * @param onDisconnect called where the parent process hangs up.
  */
-export function whenExiting(run: () => number): void {
+export function whenExiting(run: () => number, onDisconnect: () => void): void {
   const target = process as unknown as ExitingProcess;
   const { emit, reallyExit } = target;
   let code: number | undefined;
@@ -27,6 +29,8 @@ export function whenExiting(run: () => number): void {
     'emit',
     {
       emit(this: ExitingProcess, name: string) {
+        // No listener, which would keep the process alive. A runner that hangs up may kill next.
+        if (name === 'disconnect') onDisconnect();
         // biome-ignore lint/complexity/noArguments: passes on whatever is emitted, without an array
         const result = Reflect.apply(emit, this, arguments);
         if (name === 'exit' && exitCode() !== 0 && !isFailure(process.exitCode)) process.exitCode = exitCode();

@@ -1,40 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-
-const SIGNAL = 'SIGINT';
+import { now } from '../system/clock.js';
 
 /**
- * Has the last word where Ctrl-C ends the process: where nobody else listens to it we do, say it, and then send the
- * signal once more.
+ * Has the last word where a signal ends the process (Ctrl-C, or a runner that is through with a child): where nobody else
+ * listens to it we do, say it, and then send the signal once more.
  *
  * As long as somebody listens a signal waits for the loop, and Ctrl-C would do nothing where the loop never comes back,
  * which is when it is wanted most. So we listen only while the loop turns, from when the watchdog has looked at a block
  * once: see {@link listen} and {@link letGo}. A signal between the start of a block and the first look at it is lost. A
- * person presses again; whoever sends SIGTERM does not, so that is left alone.
+ * person presses again; whoever sends SIGTERM does not, and may do so right behind a block of which nothing has been told
+ * yet: there we listen from the start, and until a block has lasted for long.
  */
 export class Interrupt {
   private _isListening = false;
   /** Nothing has blocked, or the watchdog stands aside. */
-  private _isUnseen = true;
+  private _isUnseen: boolean;
+  private _turnedAt = now();
   private _isOver = false;
 
   private readonly _onSignal = (): void => {
-    if (process.listenerCount(SIGNAL) > 1 + signalExitListeners()) return;
+    if (process.listenerCount(this._signal) > 1 + signalExitListeners()) return;
     this._isOver = true;
-    this.letGo();
+    this._stop();
     this._run();
-    process.kill(process.pid, SIGNAL);
+    process.kill(process.pid, this._signal);
   };
 
-  /** @param _run called before the end; must not throw. */
-  constructor(private readonly _run: () => void) {}
+  /**
+   * @param _run called before the end; must not throw.
+   * @param _patienceMillis how long a block lasts before the signal is let go.
+   */
+  constructor(
+    private readonly _signal: NodeJS.Signals,
+    private readonly _patienceMillis: number,
+    private readonly _run: () => void,
+  ) {
+    this._isUnseen = _patienceMillis === 0;
+    this.listen();
+  }
 
   /** The loop turns. Called inside an async hook: does not throw. */
   listen(): void {
+    if (this._patienceMillis > 0) this._turnedAt = now();
     if (this._isListening || this._isUnseen || this._isOver) return;
     this._isListening = true;
     try {
       // First, so that a listener of the application's that is there for one signal only is still there.
-      process.prependListener(SIGNAL, this._onSignal);
+      process.prependListener(this._signal, this._onSignal);
     } catch {
       // The signal ends the process without a word.
     }
@@ -42,9 +54,14 @@ export class Interrupt {
 
   /** The watchdog looks at a blocked loop: from now on the signal ends the process at once. */
   letGo(): void {
+    if (now() - this._turnedAt < this._patienceMillis) return;
     this._isUnseen = false;
+    this._stop();
+  }
+
+  private _stop(): void {
     this._isListening = false;
-    process.removeListener(SIGNAL, this._onSignal);
+    process.removeListener(this._signal, this._onSignal);
   }
 }
 

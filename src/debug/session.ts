@@ -1,53 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 import { subscribe } from 'node:diagnostics_channel';
-import type { DiagLogger } from '@opentelemetry/api';
-import { registerInstrumentations } from '@opentelemetry/instrumentation';
+import { basename } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { environmentName, resolveConfig } from '../config.js';
-import { setDebugSink } from '../debug-sink.js';
-import { PreloadedInstrumentation } from '../preload.js';
 import { RateLimit } from '../report/rate-limit.js';
-import { CHANNEL_BLOCK, CHANNEL_START_UP } from '../semconv.js';
-import type { Block, StartUpTime } from '../types.js';
+import { CHANNEL_START_UP } from '../semconv.js';
+import type { StartUpTime } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
-import { describeBlock, describeStartUp } from '../words/sentence.js';
+import { describeStartUp } from '../words/sentence.js';
 import { whenExiting } from './exit.js';
+import type { Finding } from './finding.js';
+import { Findings } from './findings.js';
 import { Interrupt } from './interrupt.js';
 import { debugOptions } from './options.js';
 import { paragraph, styleFor } from './paragraph.js';
 import { Stderr } from './stderr.js';
 import { Summary } from './summary.js';
 import { TraceFile } from './trace-file.js';
+import { GuardVerdict } from './verdict.js';
+
+/** Package managers only start the program: with NODE_OPTIONS in front of them it is not them who are to be watched. */
+const STARTERS = /^(?:npm|npx|pnpm|pnpx|yarn(?:-[\d.]+)?|yarnpkg|corepack)(?:-cli)?(?:\.[cm]?js)?$/;
+/** So long a block has to last before SIGTERM ends the process at once, without a word. Milliseconds. */
+const TERM_PATIENCE_MILLIS = 10_000;
 
 /** Prints blocks from now on, and at exit what they come to. Never throws. */
 export function startDebug(): void {
+  if (STARTERS.test(basename(process.argv[1] ?? ''))) return;
   const stderr = new Stderr();
   const style = styleFor(stderr.hasColors);
   const say = (message: string): void => stderr.write(`${PACKAGE_NAME}: ${message}\n`);
 
-  const { failOverMillis, traceFile } = debugOptions(process.env, say);
+  const { failOverMillis, traceFile, countLoading } = debugOptions(process.env, say);
+  // Blocking work belongs into a thread; where there is a limit, it holds there as well.
+  if (!isMainThread && failOverMillis === undefined) return;
   // Bad values are told where the instrumentation looks at them.
   const limit = new RateLimit(resolveConfig({}, process.env, () => {}).maxBlocksPerMinute);
-  const trace = traceFile === undefined ? undefined : openTrace(traceFile, say);
+  const trace = traceFile === undefined || !isMainThread ? undefined : openTrace(traceFile, say);
   const summary = new Summary();
-  let worst: Block | undefined;
+  const guard =
+    failOverMillis === undefined ? undefined : new GuardVerdict({ failOverMillis, traceFile, countLoading });
 
-  const onBlock = (block: Block): void => {
-    summary.add(block);
-    const failed = failOverMillis !== undefined && block.durationMillis > failOverMillis;
-    if (failed && block.durationMillis > (worst?.durationMillis ?? 0)) worst = block;
+  const onFinding = (finding: Finding): void => {
+    // Each test tells of its own.
+    if (findings.areTestsGuarded) return;
+    const { block, loading } = finding;
+    summary.add(block, loading);
+    guard?.add(finding);
     const suppressed = limit.pass();
     if (suppressed === undefined) return;
     if (suppressed > 0) say(`${suppressed} blocks were not printed (${environmentName('maxBlocksPerMinute')})`);
     stderr.write(paragraph(block, style));
   };
-  subscribe(CHANNEL_BLOCK, (message) => {
-    try {
-      onBlock(message as Block);
-    } catch (error) {
-      // Thrown here it would become an uncaught exception of the application's.
-      say(`failed to print a block: ${error}`);
-    }
-  });
 
   subscribe(CHANNEL_START_UP, (message) => {
     try {
@@ -64,52 +68,45 @@ export function startDebug(): void {
     try {
       stderr.write(summary.text(style));
       if (trace) say(closeTrace(trace));
-      if (worst) {
-        say(`failed, over ${failOverMillis} ms: ${describeBlock(worst)}`);
-      }
+      for (const line of guard?.lines() ?? []) say(line);
       stderr.end();
     } catch (error) {
       say(`failed to print the summary: ${error}`);
     }
   };
-  whenExiting(() => {
-    sayLast();
-    return worst ? 1 : 0;
-  });
-  const interrupt = new Interrupt(() => {
-    instrumentation.flush();
-    sayLast();
-  });
 
-  setDebugSink({
-    maxThresholdMillis: failOverMillis ?? Number.POSITIVE_INFINITY,
-    onSlice: (...slice) => trace?.onSlice(...slice),
+  const findings = Findings.get(failOverMillis ?? Number.POSITIVE_INFINITY, say);
+  if (!isMainThread) {
+    findings.listeners.add({ onFinding });
+    process.once('exit', sayLast);
+    return;
+  }
+  whenExiting(
+    () => {
+      sayLast();
+      return guard?.exitCode ?? 0;
+    },
+    () => findings.cut(),
+  );
+  const flushAndSayLast = (): void => {
+    findings.cut();
+    sayLast();
+  };
+  const signals = [new Interrupt('SIGINT', 0, flushAndSayLast)];
+  if (guard) signals.push(new Interrupt('SIGTERM', TERM_PATIENCE_MILLIS, flushAndSayLast));
+  findings.listeners.add({
+    onFinding,
     onIteration: (isBlock) => {
-      interrupt.listen();
+      for (const signal of signals) signal.listen();
       trace?.onIteration(isBlock);
     },
-    onStackSample: (...sample) => {
-      interrupt.letGo();
-      trace?.onStackSample(...sample);
+    onLook: () => {
+      for (const signal of signals) signal.letGo();
     },
+    onSlice: (...slice) => trace?.onSlice(...slice),
+    onStackSample: (...sample) => trace?.onStackSample(...sample),
   });
-
-  const log: DiagLogger = { ...QUIET, error: say, warn: say };
-  // Without an SDK nobody listens to `diag`. A class, because the base constructor asks for it already.
-  class DebugInstrumentation extends PreloadedInstrumentation {
-    protected override _log(): DiagLogger {
-      return log;
-    }
-
-    /** Asked for by name, and without an SDK: what switches that off does not switch off this. */
-    protected override _whyNot(): undefined {}
-  }
-  const instrumentation = new DebugInstrumentation();
-  registerInstrumentations({ instrumentations: [instrumentation] });
-  if (!instrumentation.isEnabled()) say(`is off: ${environmentName('enabled')}`);
 }
-
-const QUIET: Pick<DiagLogger, 'info' | 'debug' | 'verbose'> = { info() {}, debug() {}, verbose() {} };
 
 function openTrace(path: string, say: (message: string) => void): TraceFile | undefined {
   try {

@@ -29,13 +29,15 @@ export class Summary {
   private _count = 0;
   private _millis = 0;
 
-  add(block: Block): void {
+  /** @param loading what was loaded and for whom, where that was most of it. */
+  add(block: Block, loading?: string): void {
     const { durationMillis, location, blamed, asyncResource } = block;
     const frame = location?.frame;
-    const place = frame
+    const where = frame
       ? placeOf(frame)
       : `no stack, ${blamed[0]?.span ? `"${blamed[0].name}"` : (asyncResource ?? 'unknown')}`;
-    const key = frame ? keyOf(frame) : place;
+    const place = loading === undefined || frame?.loadedModule !== undefined ? where : `${loading}: ${where}`;
+    const key = frame && loading === undefined ? keyOf(frame) : place;
     const row = this._rows.get(key) ?? { key, millis: 0, count: 0, longestMillis: 0, place, parts: new Map() };
     this._rows.set(key, row);
     row.millis += durationMillis;

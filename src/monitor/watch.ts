@@ -6,8 +6,10 @@ import type { Attribution } from '../following/attribution.js';
 import type { StackSample } from '../model.js';
 import { registered } from '../otel/registered.js';
 import type { StartUp } from '../recorder/start-up.js';
+import type { StackFrame } from '../types.js';
 import type { Watchdog } from '../watchdog/watchdog.js';
 import { startHeartbeat } from './heartbeat.js';
+import { Sources } from './sources.js';
 
 /** What follows from the heartbeat. */
 export interface BeatListener {
@@ -17,7 +19,7 @@ export interface BeatListener {
    * @param runningMillis how long the iteration that the beat is part of has been busy; undefined where that is not known.
    */
   onBeat(lateMillis: number, dueAfterMillis: number, runningMillis: number | undefined): void;
-  /** The process exits: what is still to be said must be said now. */
+  /** The process exits, or somebody wants to know: what is still to be said must be said now. */
   onExit(): void;
 }
 
@@ -40,7 +42,7 @@ export class LoopWatch {
     private readonly _listener: BeatListener,
     private readonly _watchdog: Watchdog | undefined,
     private readonly _diag: DiagLogger,
-    private readonly _onSample: ((sample: StackSample, at: number) => void) | undefined,
+    private readonly _onSample: ((sample: StackSample, at: number, isLoading: boolean) => void) | undefined,
   ) {}
 
   /** @param startUp given while the program still loads its modules, which is no block. */
@@ -108,6 +110,11 @@ export class LoopWatch {
     const hangs = hangThresholdMillis > 0 ? `to ${this._watchdog?.describeDestination()}` : 'off';
     const watchdog = this._watchdog ? `on, hang reports from ${hangThresholdMillis} ms ${hangs}` : 'off';
     this._diag.info(`blocks from ${blockThresholdMillis} ms, attribution ${kind}, watchdog ${watchdog}`);
+  }
+
+  /** `frames` in their sources, or as they are where nobody finds those in time. */
+  resolve(frames: readonly StackFrame[]): Promise<readonly StackFrame[]> {
+    return new Promise((resolve) => new Sources(this._watchdog).find(frames, resolve));
   }
 
   /** Runs `fn`, however long it takes, without a block, a look or a hang report. */

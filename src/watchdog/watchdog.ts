@@ -2,8 +2,9 @@
 import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
+import { isLoading } from '../block/plumbing.js';
 import type { ResolvedConfig } from '../config.js';
-import type { StackSample } from '../model.js';
+import type { SampledFrame, StackSample } from '../model.js';
 import { formatHeaders } from '../otel/otlp.js';
 import { resourceOf, type Sdk, type SdkResource } from '../otel/sdk.js';
 import { spanOf } from '../otel/span-of.js';
@@ -74,8 +75,12 @@ export interface WatchdogListener {
    * @param isPrompt whether it came when it was asked for. Else native code held it up.
    */
   onLook(isPrompt: boolean): void;
-  /** What a look saw and is kept. Called like {@link onLook}. */
-  readonly onSample: ((sample: StackSample, at: number) => void) | undefined;
+  /**
+   * What a look saw. Called like {@link onLook}.
+   *
+   * @param isLoading whether a module was being loaded. Only then the stack may be empty, where nobody but a loader ran.
+   */
+  readonly onSample: ((sample: StackSample, at: number, isLoading: boolean) => void) | undefined;
   /** The worker asks for a beat, because the loop is no longer at rest. */
   onAwake(): void;
 }
@@ -441,12 +446,11 @@ export class Watchdog {
     const samples = samplesOf(look, before);
     const { stack, accuracy } = samples[0] as StackSample;
     // Only Node.js's own code or ours on the stack, between two callbacks: the next look, which comes soon, has to tell.
-    if (stack.length > 0 || !isPrompt) {
-      this._lastLook = look;
-      if (this._samples.length < MAX_SAMPLES) {
-        this._samples.push(...samples);
-        this._listener?.onSample?.(samples[0] as StackSample, at);
-      }
+    const isKept = stack.length > 0 || !isPrompt;
+    if (isKept) this._lastLook = look;
+    if (this._samples.length < MAX_SAMPLES) {
+      if (isKept) this._samples.push(...samples);
+      this._tellSample(samples[0] as StackSample, at, seen.frames);
     }
     const seenFrames = stack.slice(0, MAX_SENT_FRAMES);
     return {
@@ -455,6 +459,13 @@ export class Watchdog {
       accuracy,
       sdk: this._sdkSoFar(),
     };
+  }
+
+  private _tellSample(sample: StackSample, at: number, frames: readonly SampledFrame[]): void {
+    const onSample = this._listener?.onSample;
+    if (onSample === undefined) return;
+    const loads = isLoading(frames);
+    if (sample.stack.length > 0 || sample.accuracy === 'after' || loads) onSample(sample, at, loads);
   }
 }
 
