@@ -3,7 +3,7 @@ import { parseHeaders } from './otel/otlp.js';
 import type { EventLoopInstrumentationConfig } from './types.js';
 
 type HookOption = 'blockHook' | 'ignoreBlock';
-type OptionalOption = 'hangReportUrl' | 'hangReportHeaders';
+type OptionalOption = 'hangReportUrl' | 'hangReportHeaders' | 'metricAttributes';
 type RuledOption = Exclude<keyof EventLoopInstrumentationConfig, 'enabled' | HookOption>;
 
 /** The options with defaults filled in. */
@@ -45,6 +45,14 @@ const RULES: Record<RuledOption, Rule> = {
   maxBlocksPerMinute: number({ default: 60, min: 0, max: 1_000_000 }),
   stackPaths: oneOf('absolute', 'relative', 'none'),
   runtimeMetrics: boolean({ default: false }),
+  metricAttributes: {
+    default: undefined,
+    expected: 'an array of names of attributes, or a function',
+    accepts: (value) =>
+      typeof value === 'function' ||
+      (Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string' && name !== '')),
+    parse: (text) => text.split(',').map((name) => name.trim()),
+  },
 };
 const HOOKS: readonly HookOption[] = ['blockHook', 'ignoreBlock'];
 const KNOWN = new Set<string>(['enabled', ...Object.keys(RULES), ...HOOKS]);

@@ -2,4 +2,11 @@
 import './system/own-code.js';
 
 export { allowBlocking, EventLoopInstrumentation } from './instrumentation.js';
-export type { Block, BlockShare, EventLoopInstrumentationConfig, StackPaths, StartUpTime } from './types.js';
+export type {
+  Block,
+  BlockShare,
+  EntryOperation,
+  EventLoopInstrumentationConfig,
+  StackPaths,
+  StartUpTime,
+} from './types.js';

@@ -140,7 +140,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const recorder = (): SliceRecorder =>
       sink ? new TracedRecorder(sink, ...settings, watchdog?.memory) : new SliceRecorder(...settings, watchdog?.memory);
     const beats = new LateBeats(...settings, () => watchdog?.noteStarting(false));
-    const following = new Following(recorder(), onNewSpanClass, blockThresholdMillis);
+    const tracerProvider = (): object | undefined => this._sdk.tracerProvider;
+    const following = new Following(recorder(), onNewSpanClass, blockThresholdMillis, tracerProvider);
     let attribution: Attribution | undefined = following;
     if (config.attribution === 'on-demand') {
       attribution = undefined;

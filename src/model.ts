@@ -28,6 +28,12 @@ export interface StallRecord {
   unlinked: OpenBlock[];
 }
 
+/** What a server's instrumentation puts into the context of a request; whoever finds the route of that writes it here. */
+export interface RequestMetadata {
+  readonly span?: Span;
+  readonly route?: unknown;
+}
+
 /** What the loop spent on one span, or on code under none. Valid as long as the call lasts that hands it over. */
 export interface SpanShare {
   /** Undefined for everything that ran under no span, and for native code between callbacks. */
@@ -37,6 +43,8 @@ export interface SpanShare {
   readonly iteration: number;
   /** The same over the span's life. */
   readonly totalMicros: number;
+  /** Of the request that it is part of, where its context says. */
+  readonly request?: RequestMetadata | undefined;
   /**
    * Left here by who marks spans. In a WeakMap, thousands of spans behind one block would cost 2.5 µs of garbage
    * collection each. Made when the span is first blamed.

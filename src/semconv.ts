@@ -33,6 +33,18 @@ export const ATTR_BLOCK_FUNCTION_DURATIONS = 'eventloop.block.function_durations
 /** Only where it was many that made the block together. */
 export const ATTR_BLOCK_CALLBACK_COUNT = 'eventloop.block.callback_count';
 export const ATTR_BLOCK_SUPPRESSED = 'eventloop.block.suppressed';
+/** Of whom: parallel arrays, most first, at most 5. */
+export const ATTR_BLOCK_SUPPRESSED_NAMES = 'eventloop.block.suppressed_names';
+export const ATTR_BLOCK_SUPPRESSED_COUNTS = 'eventloop.block.suppressed_counts';
+/** `internal`, `server`, `client`, `producer` or `consumer`; only of a blamed span that the sampler has left out. */
+export const ATTR_BLOCK_SPAN_KIND = 'eventloop.block.span_kind';
+
+// The request or message that the blamed span belongs to: on the block span, its log event, and hangs.
+export const ATTR_ENTRY_NAME = 'eventloop.entry.name';
+/** `server` or `consumer`. */
+export const ATTR_ENTRY_KIND = 'eventloop.entry.kind';
+/** As the conventions for HTTP have it; with `metricAttributes` on the metrics of blocks as well. */
+export const ATTR_HTTP_ROUTE = 'http.route';
 
 /** `cpu`, `wait`, `gc` or `host`; also on `eventloop.block.duration`. */
 export const ATTR_BLOCK_CAUSE = 'eventloop.block.cause';
@@ -67,6 +79,9 @@ export const ATTR_CODE_STACKTRACE = 'code.stacktrace';
 export const METRIC_DELAY = 'eventloop.delay';
 export const METRIC_BLOCK_DURATION = 'eventloop.block.duration';
 export const METRIC_BLOCK_TIME = 'eventloop.block.time';
+
+/** On what is counted together because there are too many values of `metricAttributes`. */
+export const ATTR_METRIC_OVERFLOW = 'otel.metric.overflow';
 
 // Metrics of the OpenTelemetry conventions (development status, hence copied), only with `runtimeMetrics`.
 export const METRIC_NODEJS_EVENTLOOP_DELAY = 'nodejs.eventloop.delay.'; // min, max, mean, stddev, p50, p90, p99

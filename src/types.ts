@@ -1,15 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Span } from '@opentelemetry/api';
+import type { Attributes, Span } from '@opentelemetry/api';
 import type { InstrumentationConfig } from '@opentelemetry/instrumentation';
 
 /** What one span, or code under no span, contributed to a block. */
 export interface BlockShare {
   /** The span; undefined for code that ran under no span and for native code between callbacks. */
   readonly span: Span | undefined;
-  /** The span's name; `(no span)` without one, `(not recording)` where the span does not tell its name. */
+  /**
+   * The span's name, also of one that the sampler has left out; of an entry span with the route, where that is known by
+   * now. `(no span)` without a span, `(not recording)` where nobody knows.
+   */
   readonly name: string;
   /** Its own synchronous time inside the block, in milliseconds. Time of child spans is not in it. */
   readonly durationMillis: number;
+}
+
+/** The request or message that a span belongs to: the SERVER or CONSUMER span by which it entered the process. */
+export interface EntryOperation {
+  readonly span: Span;
+  /** The span's name, `GET /report`; with the route also where the span has only the method so far. */
+  readonly name: string;
+  readonly kind: 'server' | 'consumer';
+  /** `http.route`; undefined where it is not known. */
+  readonly route: string | undefined;
+  /**
+   * What the span says of the operation: `http.request.method`, `http.route`, `url.path`, `messaging.*` and `rpc.*`, as far
+   * as known by now; of one that the sampler has left out, as it was started.
+   */
+  readonly attributes: Attributes;
 }
 
 /**
@@ -87,6 +105,8 @@ export interface Block {
   readonly blamed: readonly BlockShare[];
   /** Everything that ran in the block, largest share first. */
   readonly shares: readonly BlockShare[];
+  /** What the first of `blamed` belongs to; undefined where it is no request or message, or which is not certain. */
+  readonly entry?: EntryOperation | undefined;
   /** Where in the code most of it was seen; undefined where the watchdog did not see it, or nothing that is certain. */
   readonly location: CodeLocation | undefined;
   /** The function with most time by itself, where that is another than `location`'s and worth pointing at. */
@@ -139,7 +159,7 @@ export interface StartUpTime {
  */
 export type StackPaths = 'absolute' | 'relative' | 'none';
 
-/** Options of {@link EventLoopInstrumentation}. All are JSON except the two hooks. */
+/** Options of {@link EventLoopInstrumentation}. All are JSON except the hooks, and `metricAttributes` as a function. */
 export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
   /**
    * `false`: off, also where NodeSDK would turn it on, until `enable()` is called.
@@ -161,7 +181,8 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    */
   delayIntervalMillis?: number;
   /**
-   * At most this many block spans and log events a minute; metrics and the attributes of blamed spans go on.
+   * At most this many block spans and log events a minute, and of one culprit (blamed span and function) no more than are
+   * left for others: half of them. Metrics and the attributes of blamed spans go on.
    * 0 to 1,000,000. Environment: `OTEL_EVENT_LOOP_MAX_BLOCKS_PER_MINUTE`.
    * @default 60
    */
@@ -217,6 +238,14 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    * @default false
    */
   runtimeMetrics?: boolean;
+  /**
+   * Attributes of the request or message that a block belongs to, also on `eventloop.block.duration` and
+   * `eventloop.block.time`: `http.route`, any other of {@link EntryOperation.attributes}, `eventloop.entry.name` or
+   * `eventloop.entry.kind`. Or a function that gives attributes for a block; what it throws becomes one `diag` line. At most
+   * 100 different sets of values; what comes later has `otel.metric.overflow` in their place.
+   * Environment: `OTEL_EVENT_LOOP_METRIC_ATTRIBUTES`, as `name,name`.
+   */
+  metricAttributes?: readonly string[] | ((block: Block) => Attributes);
   /**
    * Called with each reported block and its block span, before that span ends: to add attributes of your own.
    * Must be synchronous; what it throws becomes one `diag` line.

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type SpanContext, trace } from '@opentelemetry/api';
-import type { Iteration, SpanShare } from '../model.js';
+import type { Iteration, RequestMetadata, SpanShare } from '../model.js';
+import { entryOf, noteRequest } from '../otel/entry.js';
 import { nameOf, parentOf } from '../otel/span-facts.js';
 import type { Block, BlockShare } from '../types.js';
 
 /** How far up a span's ancestors are looked for. */
 const MAX_ANCESTORS = 32;
+
+/** Of so many shares, the largest, it is kept which requests they are part of. */
+const MAX_REQUESTS = 10;
 
 /**
  * Decides who is to blame for a busy iteration.
@@ -20,9 +24,10 @@ const MAX_ANCESTORS = 32;
 export function blame(iteration: Iteration, thresholdMillis: number, wallClockOffset: number): Block {
   const shares = iteration.shares.map(toShare).sort(byDuration);
   const verdict = judge(shares, thresholdMillis);
+  noteRequests(shares, verdict, iteration);
   const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;
-  return {
+  return withEntry({
     startTimeMillis: endTimeMillis - durationMillis,
     endTimeMillis,
     durationMillis,
@@ -30,6 +35,7 @@ export function blame(iteration: Iteration, thresholdMillis: number, wallClockOf
     ...verdict,
     approximate: restsOnHead(verdict, iteration, thresholdMillis),
     shares,
+    entry: undefined,
     location: undefined,
     hottest: undefined,
     functions: [],
@@ -39,7 +45,40 @@ export function blame(iteration: Iteration, thresholdMillis: number, wallClockOf
     gcMillis: undefined,
     hostMillis: undefined,
     asyncResource: iteration.asyncResource,
-  };
+  });
+}
+
+/** Who is blamed may change as the block grows: of the largest shares, too. */
+function noteRequests(shares: readonly BlockShare[], { blamed }: Verdict, iteration: Iteration): void {
+  const largest = new Set(shares.slice(0, MAX_REQUESTS).map(({ span }) => span));
+  let anyRequest: { readonly traceId: string; readonly request: RequestMetadata } | undefined;
+  for (const { span, request } of iteration.shares) {
+    if (span === undefined || request === undefined || !largest.has(span)) continue;
+    noteRequest(span, request);
+    anyRequest ??= { traceId: span.spanContext().traceId, request };
+  }
+  // An ancestor that did not run itself is part of the same request as what ran below it.
+  const first = blamed[0]?.span;
+  const isAncestor = first !== undefined && !shares.some(({ span }) => span === first);
+  if (isAncestor && anyRequest?.traceId === first.spanContext().traceId) noteRequest(first, anyRequest.request);
+}
+
+/** The block with the operation that it belongs to, as that is now, and the names of such wherever their spans are named. */
+export function withEntry(block: Block): Block {
+  const names = new Map<BlockShare['span'], string>();
+  for (const { span } of block.blamed.slice(0, MAX_REQUESTS)) {
+    const entry = entryOf(span);
+    if (entry === undefined) continue;
+    names.set(entry.span, entry.name);
+    // One that did not run itself is another object.
+    if (span?.spanContext().spanId === entry.span.spanContext().spanId) names.set(span, entry.name);
+  }
+  const named = (share: BlockShare): BlockShare => ({ ...share, name: names.get(share.span) ?? share.name });
+  const { blamed, shares } = block;
+  const entry = entryOf(blamed[0]?.span);
+  return names.size === 0
+    ? { ...block, entry }
+    : { ...block, entry, blamed: blamed.map(named), shares: shares.map(named) };
 }
 
 /** Whether `verdict` would be another if the head, which nobody followed, had been someone else's. */
@@ -122,5 +161,5 @@ function* ancestry(share: BlockShare, families: Map<string, Family>): Generator<
 /** The block with its spans' names as they are now: some get their route only when they are about to end. */
 export function renamed(block: Block): Block {
   const withName = (share: BlockShare): BlockShare => (share.span ? { ...share, name: nameOf(share.span) } : share);
-  return { ...block, blamed: block.blamed.map(withName), shares: block.shares.map(withName) };
+  return withEntry({ ...block, blamed: block.blamed.map(withName), shares: block.shares.map(withName) });
 }

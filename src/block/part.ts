@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Block, BlockShare } from '../types.js';
-import { judge } from './blame.js';
+import { judge, withEntry } from './blame.js';
 
 /** A share like the largest: such a part of it. Which of several is the largest is then a matter of microseconds. */
 const ALIKE = 0.8;
@@ -15,14 +15,14 @@ export function restOf(whole: Block, before: Block): Block {
   const verdict = judge(shares, whole.thresholdMillis);
   // Who reached the threshold in the iteration need not have done so in either part.
   const alone = shares.filter((share) => whole.blamed.some((blamed) => isSame(share, blamed)));
-  return {
+  return withEntry({
     ...whole,
     startTimeMillis: before.endTimeMillis,
     durationMillis: whole.durationMillis - before.durationMillis,
     shares,
     approximate: false,
     ...(verdict.shared && !whole.shared && alone.length > 0 ? { shared: false, blamed: alone } : verdict),
-  };
+  });
 }
 
 /**

@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { basename } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { environmentName, resolveConfig } from '../config.js';
-import { RateLimit } from '../report/rate-limit.js';
+import { culpritOf, RateLimit } from '../report/rate-limit.js';
 import { CHANNEL_START_UP } from '../semconv.js';
 import type { StartUpTime } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
@@ -47,9 +47,10 @@ export function startDebug(): void {
     const { block, loading } = finding;
     summary.add(block, loading);
     guard?.add(finding);
-    const suppressed = limit.pass();
+    const suppressed = limit.pass(culpritOf(block));
     if (suppressed === undefined) return;
-    if (suppressed > 0) say(`${suppressed} blocks were not printed (${environmentName('maxBlocksPerMinute')})`);
+    if (suppressed.count > 0)
+      say(`${suppressed.count} blocks were not printed (${environmentName('maxBlocksPerMinute')})`);
     stderr.write(paragraph(block, style));
   };
 

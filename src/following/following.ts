@@ -4,8 +4,9 @@ import { tapAsyncResource, tapContextManager } from '../hooks/context-tap.js';
 import { currentResource } from '../hooks/current-resource.js';
 import { tapHandles } from '../hooks/handle-tap.js';
 import { installHooks } from '../hooks/hooks.js';
-import { whenContextManagerAppears } from '../hooks/manager-watch.js';
+import { whenRegistered } from '../hooks/registration-watch.js';
 import { SpanTap } from '../hooks/span-tap.js';
+import { TracerTap } from '../hooks/tracer-tap.js';
 import { registered } from '../otel/registered.js';
 import { IDLE_INTERVAL_MILLIS } from '../recorder/idle-mode.js';
 import type { SliceRecorder } from '../recorder/recorder.js';
@@ -22,16 +23,21 @@ export class Following implements Attribution {
   private readonly _taps: (() => void)[] = [];
   private readonly _hooks: (() => void)[] = [];
   private readonly _spanTap: SpanTap;
+  private readonly _tracerTap = new TracerTap();
   private _tappedManager: object | undefined;
   private _untapManager: (() => void) | undefined;
   /** Whether it was put on in the midst of things: V8 does not announce an `await` that had begun before. */
   private _isLate = false;
 
-  /** @param onNewSpanClass called with the first span of each class. */
+  /**
+   * @param onNewSpanClass called with the first span of each class.
+   * @param _tracerProvider the SDK's, once there is one.
+   */
   constructor(
     private readonly _recorder: SliceRecorder,
     onNewSpanClass: (span: Span) => void,
     thresholdMillis: number,
+    private readonly _tracerProvider: () => object | undefined = () => undefined,
   ) {
     this._spanTap = new SpanTap(_recorder, onNewSpanClass);
     this.mostLateMillis = halfOfBlock(thresholdMillis);
@@ -87,9 +93,16 @@ export class Following implements Attribution {
     const recorder = this._recorder;
     this._spanTap.on();
     this._taps.push(() => this._spanTap.off());
-    this._taps.push(whenContextManagerAppears(() => this._followManager()));
+    this._taps.push(
+      whenRegistered(
+        () => this._followManager(),
+        () => this._followTracers(),
+      ),
+    );
     this._taps.push(() => this._leaveManager());
     this._followManager();
+    this._taps.push(() => this._tracerTap.off());
+    this._followTracers();
     this._taps.push(tapAsyncResource(recorder));
     this._taps.push(tapHandles(recorder));
   }
@@ -113,6 +126,7 @@ export class Following implements Attribution {
 
   beat(): void {
     this._followManager();
+    this._followTracers();
   }
 
   paceMillis(usual: number): number {
@@ -147,6 +161,11 @@ export class Following implements Attribution {
     this._tappedManager = manager;
     this._untapManager = tapContextManager(manager, this._recorder);
     this._recorder.resync();
+  }
+
+  /** An SDK may be started at any time. */
+  private _followTracers(): void {
+    if (this._taps.length > 0) this._tracerTap.follow(this._tracerProvider());
   }
 
   private _leaveManager(): void {

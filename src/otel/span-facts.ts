@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isSpanContextValid, type Span, type SpanContext } from '@opentelemetry/api';
+import { type Attributes, isSpanContextValid, type Span, type SpanContext, type SpanKind } from '@opentelemetry/api';
+import { startedWith } from './span-start.js';
 
 const NO_SPAN = '(no span)';
 const NOT_RECORDING = '(not recording)';
@@ -23,11 +24,26 @@ export function parentOf(span: Span | undefined): SpanContext | undefined {
   return parent != null && isSpanContextValid(parent) ? parent : undefined;
 }
 
+/** As it is now, or what it was started with; undefined where neither is known. */
+export function knownNameOf(span: Span): string | undefined {
+  const { name } = span as { name?: unknown };
+  return typeof name === 'string' ? name : startedWith(span)?.name;
+}
+
+/** `SpanKind`; undefined where it is not known. */
+export function kindOf(span: Span): SpanKind | undefined {
+  const { kind } = span as { kind?: unknown };
+  return typeof kind === 'number' ? kind : startedWith(span)?.kind;
+}
+
+/** As far as the span tells, or has told when it was started. */
+export function attributesOf(span: Span): Attributes {
+  return (span as { attributes?: Attributes }).attributes ?? startedWith(span)?.attributes ?? {};
+}
+
 /** `(no span)` and `(not recording)` are no names of spans. */
 export function nameOf(span: Span | undefined): string {
-  if (span === undefined) return NO_SPAN;
-  const name = (span as { name?: unknown }).name;
-  return typeof name === 'string' ? name : NOT_RECORDING;
+  return span === undefined ? NO_SPAN : (knownNameOf(span) ?? NOT_RECORDING);
 }
 
 /** Spans of other SDKs need not have what the API asks for, and writing to an ended one costs a warning with a stack. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Context, Span } from '@opentelemetry/api';
+import { requestOf } from '../otel/entry.js';
 import { spanOf } from '../otel/span-of.js';
 import type { Backlog } from './backlog.js';
 import type { IterationLedger } from './iteration-ledger.js';
@@ -83,7 +84,7 @@ export class SpanLookup {
     if (span === undefined) return this.nobody;
     const tally = this.tallyOf(span);
     if (tally !== undefined) return tally;
-    const fresh = new Tally(span, this._backlog.origin);
+    const fresh = new Tally(span, this._backlog.origin, requestOf(context));
     this._onNewSpan(span);
     return fresh;
   }

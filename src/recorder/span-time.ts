@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
-import type { BlameRecord, SpanShare, StallRecord } from '../model.js';
+import type { BlameRecord, RequestMetadata, SpanShare, StallRecord } from '../model.js';
 
 /** Older than any. */
 const NO_TICKET = -(2 ** 30);
@@ -33,10 +33,12 @@ export class Tally implements SpanShare {
   /**
    * @param span undefined for the one tally of everything that ran under no span.
    * @param origin the stretch whose backlog the span began in; 0: none.
+   * @param request what the context in which it first ran says of the request that it is part of.
    */
   constructor(
     readonly span: Span | undefined,
     readonly origin = 0,
+    readonly request: RequestMetadata | undefined = undefined,
   ) {
     this.isTied = span === undefined;
   }

@@ -2,7 +2,7 @@
 import { type Span, type SpanContext, TraceFlags, type Tracer } from '@opentelemetry/api';
 import type { OpenBlock } from '../model.js';
 import type { BlockShare } from '../types.js';
-import type { RateLimit } from './rate-limit.js';
+import { culpritOf, type RateLimit, type Suppressed } from './rate-limit.js';
 import { startBlockSpan } from './spans.js';
 
 /** The span of a block. It starts with the report, or sooner where others are to be linked to it. */
@@ -10,7 +10,7 @@ export class BlockSpan {
   private _span: Span | undefined;
   /** Who was blamed when the span started. */
   private _linked: readonly BlockShare[] = [];
-  private _suppressed: number | undefined;
+  private _suppressed: Suppressed | undefined;
   private _isDecided = false;
   private _isUnmarked = false;
 
@@ -29,11 +29,11 @@ export class BlockSpan {
     this._isUnmarked = true;
   }
 
-  /** How many blocks were not reported since the last one; undefined where the rate limit holds this one back as well. */
-  get suppressed(): number | undefined {
+  /** Which blocks were not reported since the last one; undefined where the rate limit holds this one back as well. */
+  get suppressed(): Suppressed | undefined {
     if (!this._isDecided) {
       this._isDecided = true;
-      this._suppressed = this._limit.pass();
+      this._suppressed = this._limit.pass(culpritOf(this._open.block));
     }
     return this._suppressed;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Counter, Histogram, Meter } from '@opentelemetry/api';
+import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
 import * as semconv from '../semconv.js';
 import { toSeconds } from '../system/seconds.js';
 import type { Block } from '../types.js';
@@ -28,10 +28,11 @@ export class LoopMetrics {
     });
   }
 
-  recordBlock(block: Block): void {
-    const attributes = block.cause && { [semconv.ATTR_BLOCK_CAUSE]: block.cause };
-    this._blockDuration.record(toSeconds(block.durationMillis), attributes);
-    this._blockTime.add(toSeconds(block.durationMillis));
+  /** @param attributes what the user wants to know of it, see `metricAttributes`. */
+  recordBlock(block: Block, attributes: Attributes): void {
+    const withCause = block.cause ? { ...attributes, [semconv.ATTR_BLOCK_CAUSE]: block.cause } : attributes;
+    this._blockDuration.record(toSeconds(block.durationMillis), withCause);
+    this._blockTime.add(toSeconds(block.durationMillis), attributes);
   }
 
   /** One wait for every 5 ms that pass: so the histogram is weighted by time. */

@@ -11,6 +11,7 @@ import type { StartUpTime } from '../types.js';
 import { outwardBlock } from '../words/paths.js';
 import { BlockSpan } from './block-span.js';
 import { type EventLogger, emitBlockEvent } from './logs.js';
+import { MetricAttributes } from './metric-attributes.js';
 import type { LoopMetrics } from './metrics.js';
 import { RateLimit } from './rate-limit.js';
 import { blockAttributes, markBlamed, markStalled, writeTime } from './spans.js';
@@ -28,15 +29,20 @@ const blockChannel = channel(CHANNEL_BLOCK);
 /** Blocks in, telemetry out. Every door is guarded: an exporter or a foreign span that throws does no harm. */
 export class Reporter {
   private readonly _limit: RateLimit;
+  private readonly _metricAttributes: MetricAttributes;
   private readonly _spans = new WeakMap<OpenBlock, BlockSpan>();
 
   constructor(
-    private readonly _config: Pick<ResolvedConfig, 'maxBlocksPerMinute' | 'stackPaths' | 'blockHook'>,
+    private readonly _config: Pick<
+      ResolvedConfig,
+      'maxBlocksPerMinute' | 'stackPaths' | 'blockHook' | 'metricAttributes'
+    >,
     private readonly _telemetry: Telemetry,
     private readonly _diag: DiagLogger,
     private readonly _guard: Guard,
   ) {
     this._limit = new RateLimit(_config.maxBlocksPerMinute);
+    this._metricAttributes = new MetricAttributes(_config.metricAttributes, _guard);
   }
 
   /** See `BlockListener`, like all that follow. */
@@ -84,13 +90,13 @@ export class Reporter {
   private _report(open: OpenBlock): void {
     const { block } = open;
     const { logger, metrics } = this._telemetry;
-    metrics.recordBlock(block);
+    metrics.recordBlock(block, this._metricAttributes.of(block));
     if (blockChannel.hasSubscribers) blockChannel.publish(block);
     const blockSpan = this._spanOf(open);
     const span = blockSpan.span();
     if (span === undefined) return;
     const told = outwardBlock(block, this._config.stackPaths);
-    const attributes = blockAttributes(told, blockSpan.suppressed ?? 0);
+    const attributes = blockAttributes(told, blockSpan.suppressed);
     span.setAttributes(attributes);
     blockSpan.linkLater();
     // Else no query for blamed spans would find it.

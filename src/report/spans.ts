@@ -10,13 +10,18 @@ import {
 } from '@opentelemetry/api';
 import { extentOf, isLongOver } from '../block/extent.js';
 import type { SpanShare, StallRecord } from '../model.js';
+import { operationAttributes } from '../otel/entry.js';
 import { isWritable } from '../otel/span-facts.js';
+import { startedWith } from '../otel/span-start.js';
 import * as semconv from '../semconv.js';
 import { toSeconds } from '../system/seconds.js';
 import type { Block } from '../types.js';
 import { codeAttributes, functionAttributes } from '../words/code.js';
+import { entryAttributes, plainEntry } from '../words/entry.js';
+import type { Suppressed } from './rate-limit.js';
 
 const MAX_LISTED_SPANS = 10;
+const MAX_LISTED_CULPRITS = 5;
 
 /**
  * Writes on a blamed span, as long as it can be written to, what it has blocked so far.
@@ -58,7 +63,7 @@ export function writeTime(tally: SpanShare, span: Span): void {
 }
 
 /** Attributes that the block span and the log event have in common. */
-export function blockAttributes(block: Block, suppressed: number): Attributes {
+export function blockAttributes(block: Block, suppressed: Suppressed | undefined): Attributes {
   const listed = block.shares.slice(0, MAX_LISTED_SPANS);
   const attributes: Attributes = {
     [semconv.ATTR_BLOCK_DURATION]: toSeconds(block.durationMillis),
@@ -70,12 +75,29 @@ export function blockAttributes(block: Block, suppressed: number): Attributes {
     ...(block.cause && { [semconv.ATTR_BLOCK_CAUSE]: block.cause }),
     ...(block.cpuMillis !== undefined && { [semconv.ATTR_BLOCK_CPU_TIME]: toSeconds(block.cpuMillis) }),
     ...(block.gcMillis !== undefined && { [semconv.ATTR_BLOCK_GC_TIME]: toSeconds(block.gcMillis) }),
+    ...whichAttributes(block),
     ...(block.location && codeAttributes(block.location)),
     ...(block.functions.length > 0 && functionAttributes(block.functions)),
     ...(block.callbackCount !== undefined && { [semconv.ATTR_BLOCK_CALLBACK_COUNT]: block.callbackCount }),
   };
-  if (suppressed > 0) attributes[semconv.ATTR_BLOCK_SUPPRESSED] = suppressed;
+  if (suppressed !== undefined && suppressed.count > 0) {
+    const most = suppressed.culprits.slice(0, MAX_LISTED_CULPRITS);
+    attributes[semconv.ATTR_BLOCK_SUPPRESSED] = suppressed.count;
+    attributes[semconv.ATTR_BLOCK_SUPPRESSED_NAMES] = most.map(([culprit]) => culprit);
+    attributes[semconv.ATTR_BLOCK_SUPPRESSED_COUNTS] = most.map(([, count]) => count);
+  }
   return attributes;
+}
+
+/** Which operation it was, and what nothing else tells of a span that the sampler has left out. */
+function whichAttributes({ entry, blamed }: Block): Attributes {
+  const span = blamed[0]?.span;
+  const start = span && startedWith(span);
+  const kind = start && SpanKind[start.kind]?.toLowerCase();
+  return {
+    ...(kind && { [semconv.ATTR_BLOCK_SPAN_KIND]: kind }),
+    ...(entry ? entryAttributes(plainEntry(entry)) : start?.attributes && operationAttributes(start.attributes)),
+  };
 }
 
 /**

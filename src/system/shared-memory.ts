@@ -81,12 +81,17 @@ const HEADER_BYTES = SLOTS * 4 + FIELDS * 8;
 const IDS_LENGTH = 32 + 16;
 const TEXT_OFFSET = 8;
 const MAX_NAME = ENTRY_BYTES - TEXT_OFFSET - IDS_LENGTH;
+/** Of the two lengths that stand in one slot: of ids and name, and above that of the name of the request. */
+const LENGTH_BITS = 16;
+const LENGTH_MASK = (1 << LENGTH_BITS) - 1;
 
 /** The span that was published as the running one. */
 export interface PublishedSpan {
   readonly traceId: string;
   readonly spanId: string;
   readonly name: string;
+  /** Name of the request that it belongs to, where that is another span, and there was room for it. */
+  readonly entry?: string;
 }
 
 export class SharedMemory {
@@ -114,9 +119,10 @@ export class SharedMemory {
    * Writes a span into the ring, where it stays until {@link ENTRIES} others have come. Letter by letter: to join the
    * three and have them written by `Buffer` takes twice as long, most of it for the string in between.
    *
+   * @param entryName the request that it belongs to, where that is another span.
    * @returns the ticket to put into {@link Field.Running} whenever the span runs; 0 for ids that are none.
    */
-  publish(traceId: string, spanId: string, name: string): number {
+  publish(traceId: string, spanId: string, name: string, entryName = ''): number {
     if (traceId.length + spanId.length !== IDS_LENGTH) return 0;
     const ticket = ++this._lastTicket;
     const entry = (ticket % ENTRIES) * ENTRY_BYTES;
@@ -127,7 +133,12 @@ export class SharedMemory {
     const nameAt = at + IDS_LENGTH;
     let nameLength = Math.min(name.length, MAX_NAME);
     if (!this._writeAscii(name, nameLength, nameAt)) nameLength = this._text.write(name, nameAt, MAX_NAME, 'utf8');
-    this._entries[(entry >> 2) + 1] = IDS_LENGTH + nameLength;
+    const entryAt = nameAt + nameLength;
+    let entryLength = Math.min(entryName.length, MAX_NAME - nameLength);
+    if (!this._writeAscii(entryName, entryLength, entryAt)) {
+      entryLength = this._text.write(entryName, entryAt, MAX_NAME - nameLength, 'utf8');
+    }
+    this._entries[(entry >> 2) + 1] = (entryLength << LENGTH_BITS) | (IDS_LENGTH + nameLength);
     this._entries[entry >> 2] = ticket | 0;
     return ticket;
   }
@@ -148,10 +159,14 @@ export class SharedMemory {
     const ticket = this.fields[Field.Running] as number;
     if (ticket === 0) return undefined;
     const entry = (ticket % ENTRIES) * ENTRY_BYTES;
-    const length = this._entries[(entry >> 2) + 1] as number;
-    const text = this._text.toString('utf8', entry + TEXT_OFFSET, entry + TEXT_OFFSET + length);
+    const lengths = this._entries[(entry >> 2) + 1] as number;
+    const length = lengths & LENGTH_MASK;
+    const nameEnd = entry + TEXT_OFFSET + length;
+    const text = this._text.toString('utf8', entry + TEXT_OFFSET, nameEnd);
+    const entryName = this._text.toString('utf8', nameEnd, nameEnd + (lengths >> LENGTH_BITS));
     if (Atomics.load(this._entries, entry >> 2) !== (ticket | 0) || length < IDS_LENGTH) return undefined;
-    return { traceId: text.slice(0, 32), spanId: text.slice(32, IDS_LENGTH), name: text.slice(IDS_LENGTH) };
+    const published = { traceId: text.slice(0, 32), spanId: text.slice(32, IDS_LENGTH), name: text.slice(IDS_LENGTH) };
+    return entryName === '' ? published : { ...published, entry: entryName };
   }
 }
 

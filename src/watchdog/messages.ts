@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { StackFrame, StackPaths } from '../types.js';
+import type { PlainEntry } from '../words/entry.js';
 
 /** Of a hang report: its span and its log event. */
 export type Signal = 'traces' | 'logs';
@@ -54,7 +55,15 @@ export type FromWorker =
 
 /** A stack sample as the main thread answers it to a look, in JSON. */
 export interface SentSample {
-  readonly span?: { readonly traceId: string; readonly spanId: string; readonly name: string } | undefined;
+  readonly span?:
+    | {
+        readonly traceId: string;
+        readonly spanId: string;
+        readonly name: string;
+        /** The request or message that it belongs to. */
+        readonly entry?: PlainEntry | undefined;
+      }
+    | undefined;
   readonly frames: readonly StackFrame[];
   readonly accuracy: 'during' | 'after';
   /** What there is of an SDK, as long as no beat has come and hence no message. */

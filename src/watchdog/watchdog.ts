@@ -5,14 +5,17 @@ import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import { isLoading } from '../block/plumbing.js';
 import type { ResolvedConfig } from '../config.js';
 import type { SampledFrame, StackSample } from '../model.js';
+import { entryOf, requestOf } from '../otel/entry.js';
 import { formatHeaders } from '../otel/otlp.js';
 import { resourceOf, type Sdk, type SdkResource } from '../otel/sdk.js';
+import { knownNameOf } from '../otel/span-facts.js';
 import { spanOf } from '../otel/span-of.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import { hasRoom } from '../system/stack-room.js';
 import { mainThreadTimeReader } from '../system/thread-time.js';
 import type { StackFrame } from '../types.js';
+import { plainEntry } from '../words/entry.js';
 import { Destination } from './destination.js';
 import { type KnownFrames, ownFile, ROOM_WORDS, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
@@ -494,8 +497,11 @@ function isPlain(value: unknown): boolean {
 }
 
 function activeSpan(): SentSample['span'] {
-  const span = spanOf(context.active());
+  const active = context.active();
+  const span = spanOf(active);
   if (span === undefined) return undefined;
   const { traceId, spanId } = span.spanContext();
-  return { traceId, spanId, name: String((span as { name?: unknown }).name ?? '') };
+  const entry = entryOf(span, requestOf(active));
+  const name = entry?.span === span ? entry.name : (knownNameOf(span) ?? '');
+  return { traceId, spanId, name, entry: entry && plainEntry(entry) };
 }

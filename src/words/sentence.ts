@@ -12,7 +12,10 @@ const MOST = 0.5;
 const SERVER = 1;
 const CONSUMER = 4;
 
-/** `event loop blocked for 412 ms by "GET /report" in buildReport (src/report.ts:42:7)` */
+/**
+ * `event loop blocked for 412 ms by "GET /report" in buildReport (src/report.ts:42:7)`, and of a span inside of a request
+ * `… by "build report" in GET /report, in buildReport (src/report.ts:42:7)`
+ */
 export function describeBlock(block: Block): string {
   const { location, hottest, durationMillis } = block;
   const where = location ? describePlace(block, location) : '';
@@ -34,9 +37,12 @@ export function describeHang(
   spanName: string | undefined,
   location: CodeLocation | undefined,
   threadState: string | undefined,
+  entryName?: string,
 ): string {
-  const who = spanName === undefined ? '' : ` by "${spanName}"`;
-  const where = location ? placeWithShare(location) : threadState ? ` in native code, ${threadState}` : '';
+  const entry = entryName === undefined || entryName === spanName ? '' : ` in ${entryName}`;
+  const who = spanName === undefined ? '' : ` by "${spanName}"${entry}`;
+  const place = location ? placeWithShare(location) : threadState ? ` in native code, ${threadState}` : '';
+  const where = spanName === undefined ? place : behind(entry, place);
   const when = isStarting ? ' at start-up' : '';
   return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;
 }
@@ -57,11 +63,29 @@ function describeWho(block: Block): string {
   const { callbackCount } = block;
   const spans = describeSpans(block);
   if (callbackCount === undefined) return spans && ` by ${spans}`;
-  return spans ? ` by ${spans} in ${callbackCount} callbacks` : ` by ${callbackCount} callbacks`;
+  return spans
+    ? ` by ${spans}${behind(describeEntry(block), ` in ${callbackCount} callbacks`)}`
+    : ` by ${callbackCount} callbacks`;
 }
 
-function describePlace({ callbackCount }: Block, location: CodeLocation): string {
-  if (callbackCount === undefined || location.share < MOST) return placeWithShare(location);
+/** ` in GET /report`, of the first that is blamed; nothing where that is said already, or may be of others as well. */
+function describeEntry({ entry, blamed, shares, shared }: Block): string {
+  if (entry === undefined || entry.name === '') return '';
+  const told = [...blamed, ...(shared ? shares : [])].filter(({ span }) => span);
+  if (told.some(({ name }) => name === entry.name)) return '';
+  const isOne = blamed.filter(({ name }) => name === blamed[0]?.name).length === 1;
+  return isOne && (!shared || areOfOneTrace(told)) ? ` in ${entry.name}` : '';
+}
+
+/** Two things with "in" are told apart. */
+function behind(entry: string, place: string): string {
+  return entry !== '' && place.startsWith(' ') ? `,${place}` : place;
+}
+
+function describePlace(block: Block, location: CodeLocation): string {
+  if (block.callbackCount === undefined || location.share < MOST) {
+    return behind(describeEntry(block), placeWithShare(location));
+  }
   return `, most of them ${describeFrame(location.frame)}`;
 }
 
@@ -79,22 +103,24 @@ function describeSpans(block: Block): string {
   const spans = shares.filter(({ span }) => span);
   // The place says more than "code under no span", which is what it is without an SDK as well.
   if (!blamed.some(({ span }) => span) && (!shared || spans.length === 0)) return '';
-  return shared ? describeTogether(blamed, shares, spans) : listNames(blamed);
+  return shared ? describeTogether(block, spans) : listNames(blamed, describeEntry(block));
 }
 
 /** No span was long enough alone. */
-function describeTogether(
-  blamed: readonly BlockShare[],
-  shares: readonly BlockShare[],
-  spans: readonly BlockShare[],
-): string {
+function describeTogether(block: Block, spans: readonly BlockShare[]): string {
+  const { blamed, shares, entry } = block;
   const [first] = blamed;
   if (first?.span === undefined) {
     return `code under no span and ${spans.length > MAX_NAMES ? `${spans.length} spans` : listNames(spans)}`;
   }
-  if (spans.length <= 1) return listNames([first, ...shares.filter(({ span }) => span === undefined)]);
-  if (blamed.length > 1) return listNames(blamed);
-  if (areOfOneTrace([first, ...spans])) return describeRequest(spans.find(isEntry) ?? first, spans);
+  if (spans.length <= 1) {
+    return listNames([first, ...shares.filter(({ span }) => span === undefined)], describeEntry(block));
+  }
+  if (blamed.length > 1) return listNames(blamed, describeEntry(block));
+  if (areOfOneTrace([first, ...spans])) {
+    const lead = spans.find(({ span }) => span === entry?.span) ?? spans.find(isEntry) ?? first;
+    return `${describeRequest(lead, spans)}${describeEntry(block)}`;
+  }
   const [most] = groupByName(spans);
   if (most === undefined || most.count === spans.length) return listNames(spans);
   const whose = most.count > 1 ? `${most.count} of them` : 'the longest';
@@ -138,14 +164,18 @@ function groupByName(shares: readonly BlockShare[]): Group[] {
   return [...groups.values()].sort((a, b) => b.millis - a.millis);
 }
 
-/** `4 × "GET /a", "GET /b" and 7 others`; the first is in whose trace the block span is. */
-function listNames(shares: readonly BlockShare[]): string {
+/**
+ * `4 × "GET /a", "GET /b" and 7 others`; the first is in whose trace the block span is.
+ *
+ * @param behindFirst what is to be said of that one.
+ */
+function listNames(shares: readonly BlockShare[], behindFirst = ''): string {
   const isFirst = ({ name }: Group): number => Number(name === shares[0]?.name);
   const groups = groupByName(shares).sort((a, b) => isFirst(b) - isFirst(a));
   const isTooMany = groups.length > MAX_NAMES;
   const named = groups.slice(0, isTooMany ? MAX_NAMES - 1 : MAX_NAMES);
-  const texts = named.map(({ name, isSpan, count }) =>
-    isSpan ? `${count > 1 ? `${count} × ` : ''}"${name}"` : 'code under no span',
+  const texts = named.map(({ name, isSpan, count }, i) =>
+    isSpan ? `${count > 1 ? `${count} × ` : ''}"${name}"${i === 0 ? behindFirst : ''}` : 'code under no span',
   );
   const rest = shares.length - named.reduce((sum, { count }) => sum + count, 0);
   if (rest > 0) texts.push(`${rest} others`);

@@ -96,6 +96,26 @@ describe.each([
   });
 });
 
+describe.each([
+  [
+    'seen by a look',
+    'loop',
+    'in endlessLoop (',
+    { 'eventloop.entry.kind': 'server', 'http.route': '/:what', 'url.path': '/hang' },
+  ],
+  ['in native code', 'execSync', 'in native code, sleeping', {}],
+])('%s', (_, kind, place, attributes) => {
+  it('is named with its request where the trace is not sampled', async () => {
+    // On demand nothing is known of a native call that begins ahead of the first look.
+    await start({ attribution: 'exact', hangThresholdMillis: 300 }, { OTEL_TRACES_SAMPLER: 'always_off' });
+    const { span, log, hanging } = await hang(`kind=${kind}&inner`);
+    expect(span).toMatchObject({ traceId: hanging.traceId, parentSpanId: hanging.spanId });
+    expect(span.attributes).toMatchObject({ 'eventloop.entry.name': 'GET /:what', ...attributes });
+    expect(log.attributes).toEqual(span.attributes);
+    expect(log.body).toContain(` s by "build report" in GET /:what, ${place}`);
+  });
+});
+
 /** A file whose making ends a hang. */
 function endOfHang(): string {
   return join(folder, `end ${++hangs}`);

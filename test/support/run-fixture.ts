@@ -91,6 +91,8 @@ export interface FixtureLog {
   readonly severityNumber: number;
   readonly body: string;
   readonly attributes: Record<string, unknown>;
+  /** Milliseconds since the Unix epoch. */
+  readonly time: number;
   readonly traceId?: string;
   readonly spanId?: string;
 }

@@ -100,6 +100,22 @@ describe('resolveConfig', () => {
     }
   });
 
+  it('takes names of attributes, or a function, for the metrics', () => {
+    const names = ['http.route', 'eventloop.entry.kind'];
+    const environment = { OTEL_EVENT_LOOP_METRIC_ATTRIBUTES: ' http.route , eventloop.entry.kind' };
+    for (const found of [resolve({ metricAttributes: names }), resolve({}, environment)]) {
+      expect(found).toEqual({ resolved: { ...DEFAULTS, metricAttributes: names }, warnings: [] });
+    }
+    const give = () => ({});
+    expect(resolve({ metricAttributes: give }).resolved).toEqual({ ...DEFAULTS, metricAttributes: give });
+    for (const bad of ['http.route', [], [''], [1], {}, true]) {
+      const { resolved, warnings } = resolve({ metricAttributes: bad });
+      expect(resolved).toEqual(DEFAULTS);
+      expect(warnings).toEqual([expect.stringContaining('"metricAttributes" must be an array of names')]);
+    }
+    expect(resolve({}, { OTEL_EVENT_LOOP_METRIC_ATTRIBUTES: 'a,,b' }).warnings).toHaveLength(1);
+  });
+
   it.each([1, 'true', null, [true]])('refuses %s as a boolean', (value) => {
     const { resolved, warnings } = resolve({ runtimeMetrics: value });
     expect(resolved).toEqual(DEFAULTS);

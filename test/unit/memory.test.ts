@@ -26,6 +26,33 @@ it.each([['ascii '], ['東京']])('cuts the name off where its room ends, betwee
   expect(Buffer.byteLength(short)).toBeGreaterThan(190);
 });
 
+it.each([
+  ['build report', 'GET /report'],
+  ['Grüße', 'GET /東京'],
+])('tells of the request that a span belongs to as well (%s, %s)', (name, entry) => {
+  const memory = new SharedMemory();
+  memory.fields[Field.Running] = memory.publish(TRACE_ID, SPAN_ID, name, entry);
+  const other = new SharedMemory(memory.buffer);
+  expect(other.runningSpan()).toEqual({ traceId: TRACE_ID, spanId: SPAN_ID, name, entry });
+  // What was in its place before is not read with it.
+  for (let i = 0; i < 1023; i++) memory.publish(TRACE_ID, SPAN_ID, 'other', 'other');
+  memory.fields[Field.Running] = memory.publish(TRACE_ID, SPAN_ID, 'x');
+  expect(other.runningSpan()).toEqual({ traceId: TRACE_ID, spanId: SPAN_ID, name: 'x' });
+});
+
+it('has room for the name first, and then for that of the request', () => {
+  const memory = new SharedMemory();
+  memory.fields[Field.Running] = memory.publish(TRACE_ID, SPAN_ID, 'x'.repeat(300), 'GET /');
+  expect(memory.runningSpan()).toEqual({ traceId: TRACE_ID, spanId: SPAN_ID, name: 'x'.repeat(200) });
+  for (const letter of ['y', '東']) {
+    memory.fields[Field.Running] = memory.publish(TRACE_ID, SPAN_ID, 'x'.repeat(190), letter.repeat(100));
+    const { name, entry = '' } = memory.runningSpan() as { name: string; entry?: string };
+    expect(name).toBe('x'.repeat(190));
+    expect(letter.repeat(100).startsWith(entry)).toBe(true);
+    expect(Buffer.byteLength(entry)).toBeGreaterThan(7);
+  }
+});
+
 it('keeps nothing of ids that are none', () => {
   expect(published('12345', '678', 'a span of another SDK')).toBeUndefined();
 });

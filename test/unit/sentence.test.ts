@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import type { Block, BlockShare, CodeLocation, FunctionTime, StackFrame } from '../../src/types.js';
+import type { Block, BlockShare, CodeLocation, EntryOperation, FunctionTime, StackFrame } from '../../src/types.js';
 import { describeBlock, describeHang, describeWhose } from '../../src/words/sentence.js';
 
 const SERVER = 1;
@@ -150,7 +150,86 @@ describe('who together', () => {
   });
 });
 
+describe('in which request', () => {
+  const request = share('GET /report', 3, 'trace', SERVER);
+  const entry: EntryOperation = {
+    span: request.span as Span,
+    name: 'GET /report',
+    kind: 'server',
+    route: '/report',
+    attributes: {},
+  };
+  const inner = [share('build report', 400, 'trace')];
+
+  it('is said of a span inside of it, apart from where in the code', () => {
+    expect(say({ blamed: inner, entry, location: locationOf('buildReport') })).toBe(
+      '… by "build report" in GET /report, in buildReport (src/report.ts:42:7)',
+    );
+    expect(say({ blamed: inner, entry })).toBe('… by "build report" in GET /report');
+    expect(whose({ blamed: inner, entry, location: locationOf('buildReport') })).toBe(
+      '… by "build report" in GET /report',
+    );
+    expect(say({ blamed: inner, entry, location: locationOf('parse', 0.42) })).toBe(
+      '… by "build report" in GET /report, 42 % of it in parse (src/report.ts:42:7)',
+    );
+    expect(say({ blamed: inner, entry, location: locationOf('small'), callbackCount: 200 })).toBe(
+      '… by "build report" in GET /report, in 200 callbacks, most of them small (src/report.ts:42:7)',
+    );
+  });
+
+  it('is not said twice', () => {
+    expect(say({ blamed: [request], entry, location: locationOf('buildReport') })).toBe(
+      '… by "GET /report" in buildReport (src/report.ts:42:7)',
+    );
+    const parts = Array.from({ length: 5 }, (_, i) => share(`part ${i}`, 20, 'trace'));
+    expect(whose({ shared: true, shares: [...parts, request], blamed: [request], entry })).toBe(
+      '… by "GET /report", longest in "part 0"',
+    );
+    expect(whose({ shared: true, shares: parts, blamed: parts.slice(0, 1), entry })).toBe(
+      '… by "part 0", longest in "part 1" in GET /report',
+    );
+  });
+
+  it('is said of the first that is blamed alone, and not where nobody knows whose the others are', () => {
+    const nobody = share(undefined, 60);
+    expect(say({ blamed: [...inner, nobody], entry, location: locationOf('buildReport') })).toBe(
+      '… by "build report" in GET /report and code under no span, in buildReport (src/report.ts:42:7)',
+    );
+    expect(whose({ shared: true, blamed: inner, shares: [...inner, nobody], entry })).toBe(
+      '… by "build report" in GET /report and code under no span',
+    );
+    const twice = [...inner, share('build report', 90, 'another trace')];
+    expect(whose({ blamed: twice, entry })).toBe('… by 2 × "build report"');
+    const other = share('other', 90, 'another trace');
+    expect(whose({ blamed: [...inner, other], entry })).toBe('… by "build report" in GET /report and "other"');
+    expect(whose({ shared: true, blamed: inner, shares: [...inner, other], entry })).toBe(
+      '… by 2 spans, the longest "build report"',
+    );
+  });
+
+  it('leads where it is an unsampled span, which does not tell its kind', () => {
+    const unsampled = share('GET /report', 3, 'trace');
+    const shares = [...inner, unsampled];
+    const blamed = inner;
+    expect(whose({ shared: true, shares, blamed, entry: { ...entry, span: unsampled.span as Span } })).toBe(
+      '… by "GET /report" with "build report"',
+    );
+  });
+});
+
 describe('a hang', () => {
+  it('is told in which request', () => {
+    expect(describeHang(2_040, false, 'build report', locationOf('buildReport'), 'running', 'GET /report')).toBe(
+      'event loop hangs: blocked for 2.0 s by "build report" in GET /report, in buildReport (src/report.ts:42:7)',
+    );
+    expect(describeHang(2_040, false, 'GET /report', undefined, 'sleeping', 'GET /report')).toBe(
+      'event loop hangs: blocked for 2.0 s by "GET /report" in native code, sleeping',
+    );
+    expect(describeHang(2_040, false, 'build report', undefined, 'sleeping', 'GET /report')).toBe(
+      'event loop hangs: blocked for 2.0 s by "build report" in GET /report, in native code, sleeping',
+    );
+  });
+
   it('is told like a block', () => {
     expect(describeHang(2_040, false, 'GET /report', locationOf('buildReport'), 'running')).toBe(
       'event loop hangs: blocked for 2.0 s by "GET /report" in buildReport (src/report.ts:42:7)',

@@ -8,6 +8,7 @@ import type { PublishedSpan } from '../../system/shared-memory.js';
 import type { StackPaths } from '../../types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import { codeAttributes } from '../../words/code.js';
+import { entryAttributes, type PlainEntry } from '../../words/entry.js';
 import { outwardLocation } from '../../words/paths.js';
 import { describeHang } from '../../words/sentence.js';
 import type { SentSample, Signal } from '../messages.js';
@@ -73,7 +74,8 @@ export class HangReporter {
         : undefined;
     const endedAt = Date.now();
     const state = mainThreadState();
-    const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span?.name, location, state);
+    const entry = span && entryIn(span);
+    const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span?.name, location, state, entry?.name);
     writeLine(body, span);
 
     const hangSpanId = randomBytes(8).toString('hex');
@@ -81,6 +83,7 @@ export class HangReporter {
     const attributes: Attributes = {
       [semconv.ATTR_HANG_DURATION]: toSeconds(endedAt - hang.startedAt),
       ...(state && { [semconv.ATTR_HANG_THREAD_STATE]: state }),
+      ...(entry && entryAttributes(entry)),
       ...(location && codeAttributes(location)),
     };
     const common = { resource: this._resourceForExport(), instrumentationScope: SCOPE, attributes };
@@ -145,8 +148,13 @@ export class HangReporter {
 
 const SCOPE = { name: PACKAGE_NAME, version: PACKAGE_VERSION };
 
+/** Of a span as it was published the name of its request is all that is known. */
+function entryIn({ entry }: NonNullable<SentSample['span']> | PublishedSpan): PlainEntry | undefined {
+  return typeof entry === 'string' ? { name: entry } : entry;
+}
+
 /** Straight to the descriptor: a worker's `process.stderr` passes through the thread that is stuck. */
-function writeLine(body: string, span: PublishedSpan | undefined): void {
+function writeLine(body: string, span: Pick<PublishedSpan, 'traceId' | 'spanId'> | undefined): void {
   try {
     const ids = span ? ` (trace ${span.traceId}, span ${span.spanId})` : '';
     writeSync(2, `${PACKAGE_NAME}: ${body}${ids}\n`);

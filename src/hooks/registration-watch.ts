@@ -2,29 +2,36 @@
 import { API_KEY, type ApiGlobal, holder } from '../otel/registered.js';
 
 /**
- * Calls `onManager` in the moment in which a context manager is registered: NodeSDK does so only after it has enabled
- * its instrumentations, and a span may block before the loop turns for the first time.
+ * Calls `onManager` in the moment in which a context manager is registered, and `onTracerProvider` in that in which a tracer
+ * provider is: NodeSDK does so only after it has enabled its instrumentations, and a span may block before the loop turns for
+ * the first time.
  * Instead of wrapping one copy of the API package this waits at the global that all copies share; the accessors turn
  * back into plain properties as soon as something is assigned.
  *
  * @returns a function that stops waiting.
  */
-export function whenContextManagerAppears(onManager: () => void): () => void {
-  let stopInner: (() => void) | undefined;
-  const waitForContext = (api: ApiGlobal): void => {
-    stopInner = waitForProperty(api as Record<string, unknown>, 'context', onManager);
+export function whenRegistered(onManager: () => void, onTracerProvider: () => void): () => void {
+  const stops: (() => void)[] = [];
+  const waitForBoth = (api: ApiGlobal): void => {
+    const target = api as Record<string, unknown>;
+    stops.push(waitForProperty(target, 'context', onManager));
+    stops.push(
+      waitForProperty(target, 'trace', (proxy) => {
+        // What is registered stands for the provider, which it is given next.
+        if (typeof proxy !== 'object' || proxy === null || !Object.isExtensible(proxy)) return;
+        stops.push(waitForProperty(proxy as Record<string, unknown>, '_delegate', onTracerProvider));
+      }),
+    );
   };
   const api = holder[API_KEY];
   if (api) {
-    waitForContext(api);
-    return () => stopInner?.();
+    waitForBoth(api);
+  } else {
+    const onApi = (value: unknown): void => waitForBoth(value as ApiGlobal);
+    stops.push(waitForProperty(holder as Record<symbol, unknown>, API_KEY, onApi));
   }
-  const stopOuter = waitForProperty(holder as Record<symbol, unknown>, API_KEY, (value) => {
-    waitForContext(value as ApiGlobal);
-  });
   return () => {
-    stopOuter();
-    stopInner?.();
+    for (const stop of stops) stop();
   };
 }
 
