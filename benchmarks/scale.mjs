@@ -3,7 +3,8 @@
 // log events and metrics of real blocks, serialised as the OTLP exporters do it (protobuf). docs/scale.md quotes it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import { RPCType, setRPCMetadata } from '@opentelemetry/core';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import {
   ProtobufLogsSerializer,
@@ -13,7 +14,12 @@ import {
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { InMemoryLogRecordExporter, LoggerProvider, SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { DataPointType, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
-import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import {
+  AlwaysOffSampler,
+  InMemorySpanExporter,
+  NodeTracerProvider,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-node';
 import Table from 'cli-table3';
 import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
 
@@ -45,6 +51,9 @@ const CODE = {
   'eventloop.block.stack_accuracy': 'during',
 };
 
+/** What a request's span is started with. */
+const REQUEST = { 'http.request.method': 'GET', 'url.path': '/report/4711' };
+
 const resource = resourceFromAttributes({
   'service.name': 'checkout',
   'service.namespace': 'shop',
@@ -65,6 +74,9 @@ class Reader extends MetricReader {
 }
 
 const { spans, logs, metrics, metricText } = await runBlocks();
+const unsampled = await runBlocks({ sampler: new AlwaysOffSampler() }, { metricAttributes: ['http.route'] });
+if (unsampled.spans.length > 0 || unsampled.logs.length !== BLOCKS)
+  throw new Error(`${unsampled.spans.length} spans, ${unsampled.logs.length} log events of what is not sampled`);
 const blockSpans = spans.filter((span) => span.name === 'event loop blocked');
 const blamedSpans = spans.filter((span) => span.attributes['eventloop.blocked']);
 if (blockSpans.length !== BLOCKS || logs.length !== BLOCKS || blamedSpans.length !== BLOCKS) {
@@ -74,6 +86,7 @@ if (blockSpans.length !== BLOCKS || logs.length !== BLOCKS || blamedSpans.length
 const traces = ProtobufTraceSerializer.serializeRequest;
 const blockSpan = marginalBytes(traces, blockSpans.map(withoutCode));
 const logEvent = marginalBytes(ProtobufLogsSerializer.serializeRequest, logs.map(withoutCode));
+const unsampledLog = marginalBytes(ProtobufLogsSerializer.serializeRequest, unsampled.logs.map(withoutCode));
 const blamed = marginalBytes(traces, blamedSpans) - marginalBytes(traces, blamedSpans.map(withoutOurs));
 const ownTime =
   marginalBytes(traces, blamedSpans.map(withOnlyTime)) - marginalBytes(traces, blamedSpans.map(withoutOurs));
@@ -89,6 +102,7 @@ print(
     ['block span, without why and where it blocked', blockSpan],
     ['  cause, code location and a stack of 10 frames *', byHand.code],
     ['log event', logEvent],
+    ['log event of a request that is not sampled', unsampledLog],
     ['  the same on it *', byHand.code],
     ['marks on the blamed span', blamed],
     ['marks and a link on a stalled span *', byHand.stalled],
@@ -131,9 +145,15 @@ print(
 console.log(`a reported block is ${perBlock} B: its span and its log event, both with cause and stack`);
 
 /** Real blocks under a span as instrumentation-http names it. */
-async function runBlocks() {
+async function runBlocks(sdk = {}, config = {}) {
   const spanExporter = new InMemorySpanExporter();
-  const tracerProvider = new NodeTracerProvider({ resource, spanProcessors: [new SimpleSpanProcessor(spanExporter)] });
+  const tracerProvider = new NodeTracerProvider({
+    resource,
+    spanProcessors: [new SimpleSpanProcessor(spanExporter)],
+    ...sdk,
+  });
+  context.disable();
+  trace.disable();
   tracerProvider.register();
   const logExporter = new InMemoryLogRecordExporter();
   const loggerProvider = new LoggerProvider({
@@ -141,7 +161,7 @@ async function runBlocks() {
     processors: [new SimpleLogRecordProcessor({ exporter: logExporter })],
   });
   const reader = new Reader();
-  const instrumentation = new EventLoopInstrumentation();
+  const instrumentation = new EventLoopInstrumentation(config);
   instrumentation.setTracerProvider(tracerProvider);
   instrumentation.setLoggerProvider(loggerProvider);
   instrumentation.setMeterProvider(new MeterProvider({ resource, readers: [reader] }));
@@ -149,10 +169,13 @@ async function runBlocks() {
 
   await sleep(300);
   for (let i = 0; i < BLOCKS; i++) {
-    tracer.startActiveSpan('GET /report/:id', { kind: 1 }, ROOT_CONTEXT, (span) => {
+    const span = tracer.startSpan('GET', { kind: 1, attributes: REQUEST }, ROOT_CONTEXT);
+    // As instrumentation-http and that of a framework do it.
+    const metadata = { type: RPCType.HTTP, span, route: '/report/:id' };
+    context.with(setRPCMetadata(trace.setSpan(ROOT_CONTEXT, span), metadata), () => {
       const until = performance.now() + BLOCK_MILLIS;
       while (performance.now() < until);
-      span.end();
+      span.updateName('GET /report/:id').end();
     });
     await sleep(30);
   }
