@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { makeWorkerUtils } from 'graphile-worker';
+import { blocksIn, culprits, describePlace, isAt, lineAt } from '../support/culprits.mjs';
+import { end, freePort, start, until } from '../support/process.mjs';
+import { startReceiver } from '../support/receiver.mjs';
+import { millis, quantile } from '../support/report.mjs';
+
+export const summary = 'a worker runs ten tasks at once, and one that is async stands in the way of all of them';
+
+const here = (file) => fileURLToPath(new URL(file, import.meta.url));
+const WORKER = here('./worker.mjs');
+const SALES_MILLIS = '1000';
+const CLIENT = { functionName: 'syncFetch', file: 'sync-fetch.mjs', line: 'Atomics.wait(' };
+const RENDER = { functionName: 'render', file: 'render.mjs' };
+const SPAN = 'task build-report';
+const MAIL_EVERY_MILLIS = 50;
+
+const VARIANTS = [
+  { name: 'as it is', report: 'as-it-is', culprits: [CLIENT, RENDER] },
+  { name: 'an async client', report: 'async-client', culprits: [RENDER] },
+  { name: 'computed in a thread', report: 'thread', culprits: [] },
+  { name: 'a process of its own', report: 'async-client', separate: true, culprits: [] },
+];
+
+export async function run({ report, quick }) {
+  report.step('Starting a database (PGlite) in a process of its own, and the queue in it');
+  const database = await start(here('../support/pglite.mjs'), { env: { PORT: String(await freePort()) } });
+  const sales = await start(here('../support/slow-server.mjs'), { env: { MILLIS: SALES_MILLIS } });
+  const queue = await makeWorkerUtils({ connectionString: database.url, noPreparedStatements: true });
+  await queue.migrate();
+  const world = { database, sales, queue, reports: quick ? 1 : 2 };
+
+  await atYourDesk(report, world);
+  const results = [];
+  for (const variant of VARIANTS) {
+    report.step(`The worker, ${variant.name}`);
+    results.push({ ...variant, ...(await measure(world, variant)) });
+  }
+  await queue.release();
+  await Promise.all([end(database), end(sales)]);
+
+  const [asItIs] = results;
+  report.say(`\nAs it is, ${asItIs.warnings.length} warnings, the last of which is:\n  ${asItIs.warnings.at(-1)}`);
+  report.say(
+    `and ${asItIs.stalled} spans of tasks are marked as stalled and linked to the block that they waited for.\n`,
+  );
+  for (const { name, places, culprits: expected } of results) {
+    for (const culprit of expected) {
+      const found = places.find((place) => isAt(place, culprit));
+      if (found) {
+        report.say(
+          `${name}: "${found.span}" in ${describePlace(found)}, ${millis(found.totalMillis)}, ${[...found.causes].join(', ') || 'not certain'}`,
+        );
+        report.say(`  ${lineAt(found)}`);
+      }
+      report.check(
+        `${name}: the blocked time was put down to ${SPAN}, ${culprit.functionName} and its line`,
+        found?.span === SPAN && lineAt(found).includes(culprit.line ?? ''),
+      );
+    }
+    for (const culprit of [CLIENT, RENDER].filter((it) => !expected.includes(it))) {
+      report.check(
+        `${name}: no block in ${culprit.functionName} any more`,
+        !places.some((place) => isAt(place, culprit)),
+      );
+    }
+  }
+  report.table(
+    ['time to start of send-mail', 'mails', 'p50', 'p95', 'max', 'loop blocked'],
+    results.map(({ name, starts, places }) => [
+      name,
+      starts.length,
+      ...[0.5, 0.95, 1].map((share) => millis(quantile(starts, share))),
+      millis(places.reduce((sum, { totalMillis }) => sum + totalMillis, 0)),
+    ]),
+  );
+  report.check(
+    'a late task said what held it up: the span, the function and the line',
+    asItIs.warnings.some((warning) =>
+      /send-mail .* blocked by task build-report in .*(syncFetch|render) \(.+:\d+:\d+\)/.test(warning),
+    ),
+  );
+  report.check(
+    'a task that ran or was ready meanwhile is marked as stalled and linked to the block',
+    asItIs.stalled > 0,
+  );
+  const late = ({ starts }) => quantile(starts, 0.95);
+  for (const { name, ...repaired } of results.slice(2)) {
+    report.check(`${name}: tasks start sooner (p95)`, late(repaired) < late(asItIs));
+  }
+}
+
+/** Without an SDK, and without a change to the worker. */
+async function atYourDesk(report, { database, sales, queue }) {
+  report.step('At your desk: node --import opentelemetry-instrumentation-event-loop/debug worker.mjs');
+  const worker = await start(WORKER, {
+    imports: ['opentelemetry-instrumentation-event-loop/debug'],
+    env: { DATABASE_URL: database.url, SALES_SERVICE: sales.url, REPORT: 'as-it-is' },
+  });
+  await queue.addJob('build-report', {});
+  await until(() => /syncFetch/.test(worker.stderr) && /> render/.test(worker.stderr), './debug to name both');
+  await allDone(queue);
+  await end(worker);
+  const lines = worker.stderr.trimEnd().split('\n');
+  const summaryAt = lines.findLastIndex((line) => line.startsWith('event loop blocked'));
+  report.say(lines.slice(summaryAt, summaryAt + 5).join('\n'));
+  const places = lines.slice(summaryAt).join('\n');
+  report.check(
+    './debug named both functions and their lines, without any SDK',
+    /syncFetch \(.*:\d+:\d+\)/.test(places) && /render \(.*:\d+:\d+\)/.test(places),
+  );
+}
+
+async function measure({ database, sales, queue, reports }, { report: state, separate }) {
+  const receiver = await startReceiver();
+  const env = { DATABASE_URL: database.url, SALES_SERVICE: sales.url, REPORT: state };
+  const workers = separate
+    ? [
+        await start(WORKER, { receiver, name: 'mails', env: { ...env, TASKS: 'send-mail' } }),
+        // Whom it blocks is itself.
+        await start(WORKER, { env: { ...env, TASKS: 'build-report' } }),
+      ]
+    : [await start(WORKER, { receiver, name: 'worker', env })];
+  for (let i = 0; i < reports; i++) {
+    await mails(queue, 8);
+    await queue.addJob('build-report', {});
+    await mails(queue, 40);
+    await allDone(queue);
+  }
+  // Warnings come a little behind what they warn of.
+  await sleep(500);
+  for (const worker of workers) await end(worker);
+  receiver.close();
+  const tasks = receiver.spans.filter(({ name }) => name.startsWith('task '));
+  const blocks = new Set(blocksIn(receiver).map(({ id }) => id));
+  return {
+    places: culprits(receiver),
+    starts: tasks.filter(({ name }) => name === 'task send-mail').map((task) => task.attributes['task.time_to_start']),
+    stalled: tasks.filter((task) => task.attributes['eventloop.stalled'] && task.links.some((id) => blocks.has(id)))
+      .length,
+    warnings: workers
+      .flatMap(({ stderr }) => stderr.split('\n'))
+      .filter((line) => line.includes('took too long to start')),
+  };
+}
+
+async function mails(queue, count) {
+  for (let i = 0; i < count; i++) {
+    await queue.addJob('send-mail', { to: i });
+    await sleep(MAIL_EVERY_MILLIS);
+  }
+}
+
+async function allDone(queue) {
+  await until(
+    () =>
+      queue.withPgClient(async (client) => {
+        const { rows } = await client.query('select count(*) as count from graphile_worker.jobs');
+        return Number(rows[0].count) === 0;
+      }),
+    'all jobs to be done',
+  );
+}
