@@ -52,10 +52,13 @@ export function tableOf({ path, text }: Page, title: string): string[][] {
     .map((row) => row.slice(2, -2).split(' | '));
 }
 
+/** What the stories have installed is passed over: one of its packages is a link to the repository itself. */
 function pagesIn(folder: string): string[] {
-  return readdirSync(join(REPOSITORY, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
-    .map((name) => `${folder}/${name}`);
+  return readdirSync(join(REPOSITORY, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : pagesIn(path);
+    return entry.name.endsWith('.md') ? [path] : [];
+  });
 }
 
 function readPage(path: string): Page {
