@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run test:libraries`: real libraries beside the packed package, against a real PostgreSQL and Redis. Ten requests
 // run at a time, one of them blocks: that one must be blamed, with its own time, in the user's function, and no other. With
-// `attribution: 'exact'`, and with the default, 'on-demand'.
+// `attribution: 'exact'`, and with the default, 'on-demand'; and where the library has routes, once more with a sampler that
+// leaves everything out: then the log event has to say which route it was, in the name of that span.
 // Needs Debian's packages `postgresql` and `redis-server`, and the built package. `npm run test:libraries -- pg koa` runs
 // those only; TEST_NODE chooses the Node.js that runs the services.
 import { randomBytes } from 'node:crypto';
@@ -17,6 +18,9 @@ import { endChildren, startChild, startPostgres, startRedis } from '../support/s
 /** The newest ones that load on every supported Node.js and go with OpenTelemetry 2.x. */
 const DEPENDENCIES = {
   '@fastify/otel': '0.21.2',
+  '@hono/node-server': '2.1.8',
+  '@hono/otel': '1.1.2',
+  '@koa/router': '15.7.0',
   '@nestjs/common': '11.2.8',
   '@nestjs/core': '11.2.8',
   '@nestjs/platform-fastify': '11.2.8',
@@ -35,6 +39,7 @@ const DEPENDENCIES = {
   express: '5.3.0',
   fastify: '5.12.8',
   graphql: '16.15.0',
+  hono: '4.13.19',
   ioredis: '6.0.0',
   koa: '3.2.1',
   pg: '8.23.1',
@@ -52,6 +57,8 @@ const SERVICES = {
   express: { sync: 'request handler', awaited: 'request handler' },
   fastify: { sync: 'handler - fastify -> @fastify/otel', awaited: 'handler - fastify -> @fastify/otel' },
   koa: { sync: 'middleware - answer', awaited: 'middleware - answer' },
+  'koa with a router': { sync: 'router - /:way', awaited: 'router - /:way' },
+  Hono: { sync: 'GET /:way', awaited: 'GET /:way' },
   'NestJS on fastify': { sync: 'answer', awaited: 'answer' },
   GraphQL: { sync: 'graphql.resolve sync', awaited: 'graphql.resolve awaited' },
   undici: { sync: 'GET', awaited: 'GET', reused: NOBODY, queued: NOBODY },
@@ -66,6 +73,9 @@ const SERVICES = {
   cluster: { sync: 'GET', awaited: 'GET' },
   worker_threads: { sync: 'report', awaited: 'report' },
 };
+/** Those that know the route of a request. */
+const ROUTED = ['express', 'fastify', 'koa with a router', 'Hono', 'NestJS on fastify'];
+const ROUTE = '/:way';
 const USER_FUNCTION = 'buildReport';
 /** The watchdog looks at main threads only; 'on-demand' takes it. */
 const WITHOUT_WATCHDOG = ['worker_threads'];
@@ -104,11 +114,16 @@ try {
   console.log(`Node.js ${versionOf(node)}, installed within ${seconds()} s`);
   const upstream = await startUpstream();
   const env = { UPSTREAM_URL: upstream, POSTGRES_URL: await startPostgres(), REDIS_URL: await startRedis() };
-  const queue = ['exact', 'on-demand'].flatMap((attribution) =>
-    names
-      .filter((name) => attribution === 'exact' || !WITHOUT_WATCHDOG.includes(name))
-      .map((name) => ({ name, attribution, tries: 1 })),
-  );
+  const queue = [
+    ...['exact', 'on-demand'].flatMap((attribution) =>
+      names
+        .filter((name) => attribution === 'exact' || !WITHOUT_WATCHDOG.includes(name))
+        .map((name) => ({ name, attribution, isSampled: true, tries: 1 })),
+    ),
+    ...names
+      .filter((name) => ROUTED.includes(name))
+      .map((name) => ({ name, attribution: 'on-demand', isSampled: false, tries: 1 })),
+  ];
   for (const service of queue) {
     if (await checkService(service, env)) queue.push({ ...service, tries: service.tries + 1 });
   }
@@ -128,36 +143,47 @@ function chosenServices(words) {
 }
 
 /** Says what became of it; or returns that it is to be tried again. */
-async function checkService({ name, attribution, tries }, env) {
+async function checkService({ name, attribution, isSampled, tries }, env) {
+  const title = isSampled ? `${name} (${attribution})` : `${name} (not sampled)`;
   let run;
   try {
-    run = await runService(name, { ...env, OTEL_EVENT_LOOP_ATTRIBUTION: attribution });
+    const sampler = isSampled ? {} : { OTEL_TRACES_SAMPLER: 'always_off' };
+    run = await runService(name, { ...env, ...sampler, OTEL_EVENT_LOOP_ATTRIBUTION: attribution });
   } catch (error) {
     failed++;
-    console.log(`FAILED  ${name} (${attribution}): ${error.message}`);
+    console.log(`FAILED  ${title}: ${error.message}`);
     return false;
   }
   const findings = run.rounds.map((round) => ({
     ...round,
-    complaints: complaintsAbout(
-      { ...round, attribution, mayBeNobodys: attribution === 'on-demand' && MAY_BE_NOBODYS[name]?.includes(round.way) },
-      run,
-      WITHOUT_WATCHDOG.includes(name) ? undefined : USER_FUNCTION,
-    ),
+    complaints: [
+      ...(isSampled
+        ? complaintsAbout(
+            {
+              ...round,
+              attribution,
+              mayBeNobodys: attribution === 'on-demand' && MAY_BE_NOBODYS[name]?.includes(round.way),
+            },
+            run,
+            WITHOUT_WATCHDOG.includes(name) ? undefined : USER_FUNCTION,
+          )
+        : []),
+      ...(ROUTED.includes(name) ? complaintsAboutEvent(round, run) : []),
+    ],
   }));
   const disturbed = Math.max(...run.reports.map(({ waitedOutsideBlocks }) => waitedOutsideBlocks));
   const all = findings.flatMap(({ way, complaints }) => complaints.map((complaint) => `${way}: ${complaint}`));
   if (all.length > 0 && disturbed > DISTURBED_MILLIS && tries < MAX_TRIES) {
     const note = `the machine held it up for ${disturbed.toFixed(0)} ms`;
-    console.log(`again   ${name} (${attribution}): ${note}\n        ${all.join('\n        ')}`);
+    console.log(`again   ${title}: ${note}\n        ${all.join('\n        ')}`);
     return true;
   }
   for (const { way, blamed, complaints } of findings) {
-    const title = `${name} (${attribution}), ${way}: ${blamed ?? 'nobody'}`;
+    const line = `${title}, ${way}: ${blamed ?? 'nobody'}`;
     if (complaints.length === 0) passed++;
     else failed++;
     console.log(
-      complaints.length === 0 ? `ok      ${title}` : `FAILED  ${title}\n        ${complaints.join('\n        ')}`,
+      complaints.length === 0 ? `ok      ${line}` : `FAILED  ${line}\n        ${complaints.join('\n        ')}`,
     );
   }
   return false;
@@ -270,6 +296,26 @@ function complaintsAbout({ way, blamed, attribution, mayBeNobodys, from, to, gui
     complaints.push(`${reported} ms instead of ${millis}`);
   }
   return complaints;
+}
+
+/** What is wrong with the log event of a round's block: it names the span, its request and the function, sampled or not. */
+function complaintsAboutEvent({ way, blamed }, { reports }) {
+  const pieces = reports.flatMap(({ blocks }) => blocks.filter(({ label }) => label === way));
+  const events = reports.flatMap(({ logs }) => logs.filter(({ eventName }) => eventName === 'eventloop.block'));
+  const event = events.find(({ time, attributes }) =>
+    pieces.some(({ middle }) =>
+      covers({ startTime: time - attributes['eventloop.block.duration'] * 1e3, endTime: time }, middle),
+    ),
+  );
+  const told = event && {
+    span: event.attributes['eventloop.block.span_names'][0],
+    entry: event.attributes['eventloop.entry.name'],
+    route: event.attributes['http.route'],
+    function: event.attributes['code.function.name'],
+  };
+  const expected = { span: blamed, entry: `GET ${ROUTE}`, route: ROUTE, function: USER_FUNCTION };
+  const [actual, wanted] = [told, expected].map((each) => JSON.stringify(each));
+  return actual === wanted ? [] : [`log event: ${actual}, expected ${wanted}`];
 }
 
 function isBlock({ name }) {
