@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { framesOf, withFrames } from '../block/frames.js';
 import { toPath } from '../system/to-path.js';
-import type { StackFrame } from '../types.js';
+import type { Block, StackFrame } from '../types.js';
 
 /** `Error.prepareStackTrace` of whatever realm. */
 export type PrepareStackTrace = (error: Error, sites: NodeJS.CallSite[]) => unknown;
@@ -21,6 +22,13 @@ export function mapByPreparing(
 ): readonly StackFrame[] {
   if (typeof prepare !== 'function') return found;
   return found.map((frame, i) => (frame.text === raw[i]?.text ? mapOne(frame, prepare) : frame));
+}
+
+/** The same of all frames of a block, unless Node.js maps itself: then the watchdog has asked it. */
+export function mapBlock(block: Block, prepare: PrepareStackTrace | undefined): Block {
+  if (process.sourceMapsEnabled === true) return block;
+  const frames = framesOf(block);
+  return withFrames(block, mapByPreparing(frames, frames, prepare));
 }
 
 function mapOne(frame: StackFrame, prepare: PrepareStackTrace): StackFrame {

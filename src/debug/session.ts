@@ -14,6 +14,7 @@ import { Findings } from './findings.js';
 import { Interrupt } from './interrupt.js';
 import { debugOptions } from './options.js';
 import { paragraph, styleFor } from './paragraph.js';
+import { mapBlock } from './prepared-stack.js';
 import { Stderr } from './stderr.js';
 import { Summary } from './summary.js';
 import { TraceFile } from './trace-file.js';
@@ -22,7 +23,7 @@ import { GuardVerdict } from './verdict.js';
 /** Package managers only start the program: with NODE_OPTIONS in front of them it is not them who are to be watched. */
 const STARTERS = /^(?:npm|npx|pnpm|pnpx|yarn(?:-[\d.]+)?|yarnpkg|corepack)(?:-cli)?(?:\.[cm]?js)?$/;
 /** So long a block has to last before SIGTERM ends the process at once, without a word. Milliseconds. */
-const TERM_PATIENCE_MILLIS = 10_000;
+const TERM_PATIENCE_MILLIS = 30_000;
 
 /** Prints blocks from now on, and at exit what they come to. Never throws. */
 export function startDebug(): void {
@@ -44,9 +45,10 @@ export function startDebug(): void {
   const onFinding = (finding: Finding): void => {
     // Each test tells of its own.
     if (findings.areTestsGuarded) return;
-    const { block, loading } = finding;
+    const { loading } = finding;
+    const block = mapBlock(finding.block, Error.prepareStackTrace as never);
     summary.add(block, loading);
-    guard?.add(finding);
+    guard?.add({ ...finding, block });
     const suppressed = limit.pass(culpritOf(block));
     if (suppressed === undefined) return;
     if (suppressed.count > 0)
@@ -78,7 +80,12 @@ export function startDebug(): void {
 
   const findings = Findings.get(failOverMillis ?? Number.POSITIVE_INFINITY, say);
   if (!isMainThread) {
-    findings.listeners.add({ onFinding });
+    // A thread that is through is terminated, and gets no signal: what was a block is told at once.
+    const cut = (): void => findings.cut();
+    const onIteration = (isBlock: boolean): void => {
+      if (isBlock) process.nextTick(cut);
+    };
+    findings.listeners.add({ onFinding, onIteration });
     process.once('exit', sayLast);
     return;
   }

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { countedMillis, describeFinding, type Finding } from '../../src/debug/finding.js';
 import { Looks } from '../../src/debug/looks.js';
 import { debugOptions } from '../../src/debug/options.js';
-import { mapByPreparing } from '../../src/debug/prepared-stack.js';
+import { mapBlock, mapByPreparing } from '../../src/debug/prepared-stack.js';
 import { Relatives } from '../../src/debug/relatives.js';
 import { samplesOf } from '../../src/debug/thread-profile.js';
 import type { SampledFrame, StackSample } from '../../src/model.js';
@@ -172,6 +172,19 @@ describe('where a compiler on the fly says that a frame stands', () => {
     expect(mapByPreparing([raw[0] as StackFrame, inSource], raw, prepare).map(({ text }) => text)).toEqual([
       'handle (/app/app.ts:42:7)',
       'main (/app/main.ts:9:1)',
+    ]);
+  });
+
+  it('in all of a block', () => {
+    const handle = raw[0] as StackFrame;
+    const location = { frame: handle, stack: raw, accuracy: 'during', share: 1 } as const;
+    const functions = [{ frame: handle, durationMillis: 500, selfMillis: 500 }];
+    const mapped = mapBlock({ ...BLOCK, location, functions }, prepare);
+    const frames = [mapped.location?.frame, mapped.location?.stack[1], mapped.functions[0]?.frame];
+    expect(frames.map((frame) => frame?.text)).toEqual([
+      'handle (/app/app.ts:42:7)',
+      'main (/app/main.js:42:7)',
+      'handle (/app/app.ts:42:7)',
     ]);
   });
 
