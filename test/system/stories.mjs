@@ -3,11 +3,16 @@
 // check that does not hold fails, and so does a story that does not come to its end.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { REPOSITORY } from '../support/apps.mjs';
 
 /** Generous: on a machine with nothing else to do the longest takes half a minute. */
 const LIMIT_MILLIS = 600_000;
+
+const LINTED = [
+  'database-rows/legacy/stock.mjs',
+  ...['heartbeat', 'labels', 'queue'].map((it) => `wedged-server/${it}.mjs`),
+];
 
 const folder = join(REPOSITORY, 'examples/stories');
 const all = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'story.mjs')));
@@ -30,6 +35,23 @@ for (const name of asked.length > 0 ? asked : all) {
   console.log(isWhole ? `ok      ${name}: ${held.length} checks` : `FAILED  ${name} ended with ${status ?? signal}`);
   if (!isWhole) console.log(`${stdout}\n${stderr}`.replace(/^/gm, '        '));
 }
+if (asked.length === 0) lint();
+
 console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
+
+/** What docs/find-and-fix.md says that a linter finds in the stories' code. */
+function lint() {
+  const eslint = join(folder, 'node_modules/eslint/bin/eslint.js');
+  const { stdout, stderr } = spawnSync(process.execPath, [eslint, '--format', 'json'], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  const found = JSON.parse(stdout || '[]').filter(({ messages }) => messages.length > 0);
+  const files = found.map(({ filePath }) => relative(folder, filePath)).sort();
+  const isRight = JSON.stringify(files) === JSON.stringify(LINTED);
+  if (isRight) passed++;
+  else failed++;
+  console.log(isRight ? 'ok      the linter' : `FAILED  the linter found ${files}\n${stderr}`);
+}
