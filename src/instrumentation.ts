@@ -23,6 +23,7 @@ import { TracedRecorder } from './recorder/traced-recorder.js';
 import { LoopMetrics } from './report/metrics.js';
 import { Reporter } from './report/reporter.js';
 import { observeRuntimeMetrics } from './report/runtime-metrics.js';
+import { hasIdleClock } from './system/clock.js';
 import { Guard } from './system/guard.js';
 import { endOwnCode } from './system/own-code.js';
 import { HAS_SHARED_MEMORY } from './system/shared-memory.js';
@@ -106,6 +107,10 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
       return;
     }
     super.enable();
+    if (!hasIdleClock()) {
+      this._tell('warn', 'stands aside: this runtime does not tell how long its event loop waits');
+      return;
+    }
     const owner = owners[OWNER_KEY];
     if (owner?.isPreloaded) {
       owner.disable();
@@ -231,12 +236,12 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
 
   /** NodeSDK may say only after this who listens: it has by the time that it registers this, or a second from now. */
   private _tell(level: 'info' | 'warn', message: string): void {
-    this._untold = [...(this._untold ?? []), () => this._diag[level](message)];
+    this._untold = [...(this._untold ?? []), () => this._log()[level](message)];
     if (!this._tellAll()) startTimer(() => this._tellAll(), TELL_MILLIS).unref();
   }
 
   private _tellAll(): boolean {
-    if (registered()?.diag === undefined) return false;
+    if (this._log() === this._diag && registered()?.diag === undefined) return false;
     for (const tell of this._untold ?? []) tell();
     this._untold = undefined;
     return true;

@@ -11,10 +11,20 @@ interface NodeTiming {
   readonly uvMetricsInfo: { readonly loopCount: number } | undefined;
 }
 
-const nodeTiming = performance.nodeTiming as unknown as NodeTiming;
+/** Other runtimes have a `performance` of their own, with less in it. */
+const NO_TIMING: NodeTiming = { idleTime: 0, uvMetricsInfo: undefined };
+const nodeTiming = (performance.nodeTiming as unknown as NodeTiming | undefined) ?? NO_TIMING;
 
 /** Monotonic time of this thread in milliseconds. 34 ns a call. */
 export const now: () => number = performance.now.bind(performance);
+
+/**
+ * Whether this runtime tells for how long its loop has waited: without it nothing tells a loop that is busy from an idle one.
+ * Deno does not have it; Bun has the name, and a number behind it that never changes.
+ */
+export function hasIdleClock(): boolean {
+  return typeof performance.nodeTiming?.idleTime === 'number' && !('bun' in process.versions);
+}
 
 /** Whether this Node counts its loop iterations (Node.js ≥20.18 and ≥22.8). */
 export function hasIterationClock(): boolean {
@@ -35,7 +45,8 @@ export function idleTime(): number {
 }
 
 /** Milliseconds that the loop was active and idle since it started, and the active share; Node's own count of them. */
-export const eventLoopUtilization = performance.eventLoopUtilization.bind(performance);
+export const eventLoopUtilization: typeof performance.eventLoopUtilization =
+  performance.eventLoopUtilization?.bind(performance) ?? (() => ({ active: 0, idle: 0, utilization: 0 }));
 
 /**
  * What to add to a value of {@link now} to get milliseconds since the Unix epoch. Read again for each report:

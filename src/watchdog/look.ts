@@ -58,19 +58,25 @@ function toFrame(site: NodeJS.CallSite, known: KnownFrames): SampledFrame {
   if (seen !== undefined) return seen;
   const functionName = site.getFunctionName() ?? ANONYMOUS;
   const filePath = fileOf(site);
+  const enclosing = entryOf(site);
   const frame = {
     text,
     functionName,
     filePath,
     lineNumber: site.getLineNumber() ?? 0,
     columnNumber: site.getColumnNumber() ?? 0,
-    startLine: site.getEnclosingLineNumber() ?? 0,
-    startColumn: site.getEnclosingColumnNumber() ?? 0,
+    startLine: enclosing.line,
+    startColumn: enclosing.column,
     role: roleOf(text, filePath),
-    functionKey: `${filePath}\n${functionName}\n${site.getEnclosingLineNumber()}:${site.getEnclosingColumnNumber()}`,
+    functionKey: `${filePath}\n${functionName}\n${enclosing.line}:${enclosing.column}`,
   };
   known.set(text, frame);
   return frame;
+}
+
+/** Where the function of `site` begins; other runtimes' sites do not tell. */
+function entryOf(site: NodeJS.CallSite): { readonly line: number; readonly column: number } {
+  return { line: site.getEnclosingLineNumber?.() ?? 0, column: site.getEnclosingColumnNumber?.() ?? 0 };
 }
 
 /** From the word `function`, or what stands for it, to the parenthesis where V8 puts the position of a function's entry. */
@@ -82,8 +88,9 @@ const HEADS = ['', 'function', 'function ', 'function* ', 'async function', 'asy
  * about the block. Its callers were there all the time.
  */
 function isJustEntered(site: NodeJS.CallSite): boolean {
-  if (site.getEnclosingLineNumber() !== site.getLineNumber()) return false;
-  const offset = (site.getColumnNumber() ?? 0) - (site.getEnclosingColumnNumber() ?? 0);
+  const { line, column } = entryOf(site);
+  if (line !== (site.getLineNumber() ?? 0)) return false;
+  const offset = (site.getColumnNumber() ?? 0) - column;
   const name = site.getFunctionName()?.split('.').pop() ?? '';
   return HEADS.some((head) => offset === head.length || offset === head.length + name.length);
 }

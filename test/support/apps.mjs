@@ -178,7 +178,7 @@ function installedOnce(manifest, tarball, node, flags) {
   return folder;
 }
 
-const NPM_FLAGS = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+export const NPM_FLAGS = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
 
 /** Copies a folder by links to its files, which nobody may write to then, or file by file where that cannot be. */
 function linkTree(from, to) {
