@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
 import { outOfPlumbing } from '../../block/plumbing.js';
 import * as semconv from '../../semconv.js';
@@ -78,8 +77,8 @@ export class HangReporter {
     const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span?.name, location, state, entry?.name);
     writeLine(body, span);
 
-    const hangSpanId = randomBytes(8).toString('hex');
-    const traceId = span?.traceId ?? randomBytes(16).toString('hex');
+    const hangSpanId = randomHex(8);
+    const traceId = span?.traceId ?? randomHex(16);
     const attributes: Attributes = {
       [semconv.ATTR_HANG_DURATION]: toSeconds(endedAt - hang.startedAt),
       ...(state && { [semconv.ATTR_HANG_THREAD_STATE]: state }),
@@ -144,6 +143,11 @@ export class HangReporter {
     const { attributes, schemaUrl } = this._resource ?? this._defaultResource;
     return { attributes, schemaUrl, asyncAttributesPending: false, getRawAttributes: () => Object.entries(attributes) };
   }
+}
+
+/** `node:crypto` only now: each thread loads it for itself, and most programs never hang. */
+function randomHex(bytes: number): string {
+  return process.getBuiltinModule('node:crypto').randomBytes(bytes).toString('hex');
 }
 
 const SCOPE = { name: PACKAGE_NAME, version: PACKAGE_VERSION };

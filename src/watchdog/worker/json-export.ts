@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
-import { request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
 import { JsonLogsSerializer, JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { endpointOf, parseHeaders, settingOf } from '../../otel/otlp.js';
 import type { ExportedLog, ExportedSpan } from './items.js';
@@ -16,7 +14,9 @@ export function postJson(
   timeoutMillis: number,
 ): Promise<void> {
   const url = new URL(endpointOf(signal, process.env));
-  const request = url.protocol === 'https:' ? requestHttps : requestHttp;
+  // Only now: each thread loads them for itself, and most programs never hang.
+  const { request } =
+    url.protocol === 'https:' ? process.getBuiltinModule('node:https') : process.getBuiltinModule('node:http');
   const ca = settingOf(signal, 'CERTIFICATE', process.env);
   const cert = settingOf(signal, 'CLIENT_CERTIFICATE', process.env);
   const key = settingOf(signal, 'CLIENT_KEY', process.env);
