@@ -4,15 +4,17 @@ import { basename, resolve } from 'node:path';
 import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { clearInterval, setInterval } from 'node:timers';
 import type { Span } from '@opentelemetry/api';
-import type { StackSample } from '../model.js';
+import type { SampledFrame, StackSample } from '../model.js';
 import { nameOf } from '../otel/span-facts.js';
 import { now } from '../system/clock.js';
 import { processClock } from '../system/shared-memory.js';
 import { placeOf } from './paragraph.js';
+import { StackTrack } from './stack-track.js';
 
 /** The tracks of the viewer. */
 const LOOP = 1;
 const GC = 2;
+const STACKS = 3;
 
 const FLUSH_MILLIS = 200;
 /** What a slow disk has not taken is kept up to here; then events are dropped and counted. Characters. */
@@ -21,6 +23,8 @@ const MAX_BUFFERED = 8 * 1024 * 1024;
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 const MAX_SAMPLES = 10_000;
 const MAX_SLICES_IN_ITERATION = 50_000;
+/** Of a stack, from the function that ran outwards. */
+const MAX_FRAMES = 64;
 
 const GC_NAMES = new Map<number, string>([
   [constants.NODE_PERFORMANCE_GC_MINOR, 'GC minor'],
@@ -43,7 +47,7 @@ interface Slice {
  * killed leaves an array without its end, which Perfetto accepts.
  *
  * Garbage collection has a track of its own: native code may be collecting where one of our slices ends, and events of
- * one track have to nest.
+ * one track have to nest. Stacks have one as well: speedscope and others know nothing of samples, only of what lasts.
  */
 export class TraceFile {
   readonly path: string;
@@ -64,6 +68,7 @@ export class TraceFile {
   private _slices: string[] = [];
   private _iterationStart = -1;
   private _lastEnd = 0;
+  private readonly _stacks = new StackTrack();
   private _samples: { readonly sample: StackSample; readonly at: number }[] = [];
 
   /** @param path gets the process id, at `{pid}` or ahead of its extension: child processes inherit the option. */
@@ -77,6 +82,7 @@ export class TraceFile {
     this._text = `[\n${metadata('process_name', LOOP, `node${program}`)}`;
     this._append(metadata('thread_name', LOOP, 'event loop'));
     this._append(metadata('thread_name', GC, 'garbage collection'));
+    this._append(metadata('thread_name', STACKS, 'stacks in blocks'));
     this._observer.observe({ entryTypes: ['gc'] });
     this._timer = setInterval(() => this._flush(), FLUSH_MILLIS).unref();
   }
@@ -120,7 +126,7 @@ export class TraceFile {
     clearInterval(this._timer);
     this._addPauses(this._observer.takeRecords());
     this._observer.disconnect();
-    this._addSamples();
+    this._addSamples(true);
     try {
       // Nobody waits for what is under way, and to write the same in the same place again does no harm.
       if (this._failure === undefined) {
@@ -152,7 +158,7 @@ export class TraceFile {
     this._slices.push(JSON.stringify({ ph: 'X', name, pid: process.pid, tid: LOOP, ts, dur: end - ts, args }));
   }
 
-  private _addSamples(): void {
+  private _addSamples(isLast = false): void {
     const samples = this._samples;
     this._samples = [];
     for (const { sample, at } of samples) {
@@ -162,6 +168,12 @@ export class TraceFile {
       const ts = this._micros(at);
       // "I" and not "i": DevTools knows no other, Perfetto knows both.
       this._append(JSON.stringify({ ph: 'I', s: 't', name, pid: process.pid, tid: LOOP, ts, args }));
+      const names = stack.slice(0, MAX_FRAMES).map(nameOfFunction).reverse();
+      if (names.length > 0) this._stacks.add(names, this._micros(sample.from), this._micros(sample.until));
+    }
+    // With nothing new, what there was is over.
+    for (const { name, ts, dur } of this._stacks.take(isLast || samples.length === 0)) {
+      this._append(JSON.stringify({ ph: 'X', name, pid: process.pid, tid: STACKS, ts, dur }));
     }
   }
 
@@ -197,4 +209,10 @@ export class TraceFile {
 
 function metadata(name: string, tid: number, value: string): string {
   return JSON.stringify({ ph: 'M', name, pid: process.pid, tid, ts: 0, args: { name: value } });
+}
+
+/** With the place where it begins: where it was seen is another one each time. */
+function nameOfFunction(frame: SampledFrame): string {
+  const { startLine = 0, startColumn = 0 } = frame;
+  return placeOf(startLine > 0 ? { ...frame, lineNumber: startLine, columnNumber: startColumn } : frame);
 }

@@ -281,6 +281,7 @@ describe('the trace file', () => {
       ['process_name', 'node debug.cjs'],
       ['thread_name', 'event loop'],
       ['thread_name', 'garbage collection'],
+      ['thread_name', 'stacks in blocks'],
     ]);
     expect(events.some(({ name }) => /^GC /.test(name))).toBe(true);
 
@@ -306,6 +307,16 @@ describe('the trace file', () => {
       );
     }
     expect(guilty.length).toBe(2);
+
+    const stacks = events.filter(({ ph, tid }) => ph === 'X' && tid === 3);
+    expectInEachOther(stacks);
+    const busy = stacks.filter(({ name }) => name.startsWith('busyLoop (debug.cjs:'));
+    for (const slice of guilty) {
+      const seen = busy.filter(
+        ({ ts, dur }) => ts < slice.ts + (slice.dur as number) && ts + (dur as number) > slice.ts,
+      );
+      expect(seen.length).toBeGreaterThan(0);
+    }
   });
 
   it('is one for each process, and told where it cannot be', async () => {
@@ -324,6 +335,20 @@ describe('the trace file', () => {
     expect(nowhere.code).toBe(0);
   });
 });
+
+/** No two overlap but where one lies in the other, which comes later in the file. */
+function expectInEachOther(events: readonly TraceEvent[]): void {
+  const ends: number[] = [];
+  let last = 0;
+  for (const { ts, dur } of events) {
+    expect(ts).toBeGreaterThanOrEqual(last);
+    last = ts;
+    while (ends.length > 0 && (ends.at(-1) as number) <= ts) ends.pop();
+    const end = ts + (dur as number);
+    if (ends.length > 0) expect(end).toBeLessThanOrEqual(ends.at(-1) as number);
+    ends.push(end);
+  }
+}
 
 /** No two iterations overlap, no two slices do, and each slice lies in the iteration ahead of it. */
 function expectNested(events: readonly TraceEvent[]): void {
