@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { type Fence, fencesIn } from './fences.mjs';
 
 export const REPOSITORY = resolve(import.meta.dirname, '../..');
-
-export interface Fence {
-  /** `ts`, `sh`; empty where the block has none. */
-  readonly language: string;
-  /** What stands behind the language. */
-  readonly info: string;
-  readonly code: string;
-  /** Of its first line of code, from 1. */
-  readonly line: number;
-}
 
 export interface Page {
   /** From the repository's root. */
@@ -63,12 +54,7 @@ function pagesIn(folder: string): string[] {
 
 function readPage(path: string): Page {
   const text = readFileSync(join(REPOSITORY, path), 'utf8');
-  const fences = Array.from(text.matchAll(/^```(\w*) ?(.*)\n([\s\S]*?)^```$/gm), (match) => ({
-    language: match[1] as string,
-    info: match[2] as string,
-    code: match[3] as string,
-    line: text.slice(0, match.index).split('\n').length + 1,
-  }));
+  const fences = fencesIn(text);
   const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, '');
   // Brackets in inline code make no link.
   const outsideOfCode = prose.replaceAll(/`[^`]*`/g, (code) => code.replaceAll(/[[\]()]/g, '·'));

@@ -2,7 +2,7 @@
 // `npm run test:package`: is what would be published whole? The tarball itself is checked, then fresh applications
 // install it beside both lines of OpenTelemetry, compile against its types, load it, and must see a blamed span.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   installApp,
@@ -15,6 +15,7 @@ import {
   REPOSITORY,
   temporaryFolder,
 } from '../support/apps.mjs';
+import { fencesIn, lineOf } from '../support/fences.mjs';
 
 const REQUIRED_FILES = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
 const FOLDERS = ['dist/', 'docs/', 'examples/'];
@@ -140,6 +141,29 @@ function checkLine(line, node) {
   });
   if (!isInstalled) return;
   for (const [type, compilations] of Object.entries(COMPILATIONS)) checkApp(app, line, node, type, compilations);
+  check(`OpenTelemetry ${line}.x: the snippets of the pages compile, strict`, () => checkSnippets(app, line));
+}
+
+/** As a reader would copy them, but for those that say that they are for the other line. */
+function checkSnippets(parent, line) {
+  const folder = join(parent, 'snippets');
+  mkdirSync(folder);
+  const pages = ['README.md', ...readdirSync(join(REPOSITORY, 'docs')).map((name) => `docs/${name}`)];
+  const files = pages.flatMap((page) =>
+    fencesIn(readFileSync(join(REPOSITORY, page), 'utf8'))
+      .filter((fence) => /^[jt]s$/.test(fence.language) && (lineOf(fence) ?? line) === line)
+      .map(({ language, code, line: at }) => {
+        const extension = language === 'ts' ? 'mts' : /\brequire\(/.test(code) ? 'cjs' : 'mjs';
+        const file = `${page.replaceAll(/\W/g, '-')}-${at}.${extension}`;
+        writeFileSync(join(folder, file), code);
+        return file;
+      }),
+  );
+  if (files.length < 8) throw new Error(`there are only ${files}`);
+  const compilerOptions = { target: 'es2022', module: 'nodenext', strict: true, types: ['node'], noEmit: true };
+  Object.assign(compilerOptions, { allowJs: true, checkJs: true, skipLibCheck: true });
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+  run(process.execPath, [TSC], folder);
 }
 
 function checkApp(parent, line, node, type, compilations) {
