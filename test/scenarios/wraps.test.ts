@@ -43,10 +43,10 @@ it('leaves the methods of process as they were with ./debug', async () => {
 });
 
 describe('the built files', () => {
-  const files = readdirSync(DIST).filter((file) => file.endsWith('.cjs'));
+  const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.cjs'));
 
   it.each(files)('%s is strict', (file) => {
-    expect(readFileSync(join(DIST, file), 'utf8')).toMatch(/^(?:"use strict"|'use strict');/);
+    expect(readFileSync(join(DIST, file), 'utf8')).toMatch(/^(?:\/\*![^*]*\*\/\s)?(?:"use strict"|'use strict');/);
   });
 
   it('have a worker that is strict', () => {
