@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { context } from '@opentelemetry/api';
+import { getRPCMetadata } from '@opentelemetry/core';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
@@ -12,6 +14,12 @@ new NodeSDK({
 // demo, an ordinary import does.
 const { default: fastify } = await import('fastify');
 const app = fastify();
+
+// As the instrumentation of a framework does: says which route it is.
+app.addHook('onRequest', async (request) => {
+  const metadata = getRPCMetadata(context.active());
+  if (metadata) metadata.route = request.routeOptions.url;
+});
 
 app.get('/quick', async () => ({ ok: true }));
 

@@ -100,11 +100,14 @@ async function startService() {
   const metricsPort = await freePort();
   const child = start(process.execPath, [join(REPOSITORY, 'examples/basic/server.mjs')], {
     PORT: '0',
-    OTEL_TRACES_EXPORTER: 'none',
+    // None leaves the process, and blocks have their route all the same.
+    OTEL_TRACES_EXPORTER: 'otlp',
+    OTEL_TRACES_SAMPLER: 'always_off',
     OTEL_LOGS_EXPORTER: 'none',
     OTEL_METRICS_EXPORTER: 'prometheus',
     OTEL_EXPORTER_PROMETHEUS_HOST: '127.0.0.1',
     OTEL_EXPORTER_PROMETHEUS_PORT: `${metricsPort}`,
+    OTEL_EVENT_LOOP_METRIC_ATTRIBUTES: 'http.route',
   });
   for await (const line of createInterface(child.stdout)) {
     const [url] = /http:\S+/.exec(line) ?? [];
