@@ -50,11 +50,14 @@ export class Interrupt {
     } catch {
       // The signal ends the process without a word.
     }
+    // A look may come in the midst of that, and finds nothing to remove yet.
+    if (!this._isListening) process.removeListener(this._signal, this._onSignal);
   }
 
   /** The watchdog looks at a blocked loop: from now on the signal ends the process at once. */
   letGo(): void {
-    if (now() - this._turnedAt < this._patienceMillis) return;
+    // A look may come in the midst of our own last word.
+    if (this._isOver || now() - this._turnedAt < this._patienceMillis) return;
     this._isUnseen = false;
     this._stop();
   }
