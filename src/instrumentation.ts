@@ -299,7 +299,9 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const self = this;
     return {
       get tracer() {
-        return self.tracer;
+        // Ours waits for an SDK that is registered with the very copy of the API that we have loaded.
+        const provider = self._sdk.tracerProvider as TracerProvider | undefined;
+        return provider?.getTracer(PACKAGE_NAME, PACKAGE_VERSION) ?? self.tracer;
       },
       get logger() {
         return self.logger;
