@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Attributes, type Context, type Span, SpanKind, type SpanOptions, trace } from '@opentelemetry/api';
+import { Given } from './given.js';
 
 /** What a span was started with: all that there ever is of one that the sampler has left out. */
 export interface SpanStart {
@@ -9,13 +10,6 @@ export interface SpanStart {
   readonly attributes: Attributes | undefined;
   /** Of an entry span that was started below another one of this process, or of another. */
   readonly parentId: string | undefined;
-}
-
-/** A base class whose constructor returns what it is given: fields of a subclass then land on that very object. */
-class Given {
-  constructor(span: Span) {
-    return span;
-  }
 }
 
 /**

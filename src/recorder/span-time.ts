@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
 import type { BlameRecord, RequestMetadata, SpanShare, StallRecord } from '../model.js';
+import { Given } from '../otel/given.js';
 
 /** Older than any. */
 const NO_TICKET = -(2 ** 30);
@@ -41,13 +42,6 @@ export class Tally implements SpanShare {
     readonly request: RequestMetadata | undefined = undefined,
   ) {
     this.isTied = span === undefined;
-  }
-}
-
-/** A base class whose constructor returns what it is given: fields of a subclass then land on that very object. */
-class Given {
-  constructor(span: Span) {
-    return span;
   }
 }
 
