@@ -28,6 +28,7 @@ import { Guard } from './system/guard.js';
 import { endOwnCode } from './system/own-code.js';
 import { HAS_SHARED_MEMORY } from './system/shared-memory.js';
 import { threadTimeReader } from './system/thread-time.js';
+import { startTimer } from './system/timers.js';
 import type { EventLoopInstrumentationConfig, StackFrame } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
 import { Watchdog } from './watchdog/watchdog.js';
@@ -44,8 +45,6 @@ const NOT_ON_DEMAND =
 
 /** A program is up by then. Milliseconds. */
 const TELL_MILLIS = 1_000;
-// Kept from load on: fake timers of a test are not ours.
-const startTimer = setTimeout;
 
 type Logger = InstrumentationBase['logger'];
 

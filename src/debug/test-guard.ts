@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { startTimer, stopTimer } from '../system/timers.js';
 import type { CodeLocation, StackFrame } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
 import { countedMillis, describeFinding, type Finding } from './finding.js';
@@ -30,10 +31,6 @@ const USUAL_THRESHOLD_MILLIS = 50;
 const MAX_RESOLVE_MILLIS = 2_000;
 /** Of the stack, as many go into the error. */
 const MAX_FRAMES = 20;
-
-// Kept from load on: the fake timers of a test are not ours.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
 
 /** What is to be thrown, in the words of whichever realm the test runs in. */
 export interface Verdict {

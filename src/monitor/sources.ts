@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { startTimer } from '../system/timers.js';
 import type { StackFrame } from '../types.js';
 
 /** Who sees the blocked thread from outside. */
@@ -14,8 +15,7 @@ export interface StackSource {
 /** A block waits so long for its stack to be mapped to the sources, then it goes out as it is. Milliseconds. */
 const MAX_MAPPING_MILLIS = 1_000;
 
-// Kept from load on: fake timers of a test must not hold up a report.
-const startTimer = setTimeout;
+// Kept from load on, like the timers.
 const afterPoll = setImmediate;
 
 /** Finds where frames stand in their sources. */

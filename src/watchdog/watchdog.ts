@@ -14,6 +14,7 @@ import { loopCount, now } from '../system/clock.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import { hasRoom } from '../system/stack-room.js';
 import { mainThreadTimeReader } from '../system/thread-time.js';
+import { startTimer, stopTimer } from '../system/timers.js';
 import type { StackFrame } from '../types.js';
 import { plainEntry } from '../words/entry.js';
 import { Destination } from './destination.js';
@@ -61,10 +62,6 @@ const LOOK_INTERVAL_MILLIS = 20;
 const DEMAND_LOOK_INTERVAL_MILLIS = 10;
 const MAX_RESTARTS = 5;
 const FIRST_RESTART_MILLIS = 1_000;
-
-// Kept from load on: an application may replace the global ones, or take them away.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
 
 /** Under it, the look of the watchdog in charge is found; see {@link LOOK_KEY}. */
 const LOOK = Symbol.for(LOOK_KEY);
