@@ -15,6 +15,7 @@ import {
   REPOSITORY,
   temporaryFolder,
 } from '../support/apps.mjs';
+import { check, sumUp } from '../support/checks.mjs';
 import { fencesIn, lineOf } from '../support/fences.mjs';
 
 const REQUIRED_FILES = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
@@ -106,10 +107,7 @@ const COMPILATIONS = {
   ],
 };
 
-const startedAt = performance.now();
 const temporary = temporaryFolder();
-let passed = 0;
-let failed = 0;
 
 const { tarball, files } = pack(temporary);
 check('the tarball holds what it should and nothing else', () => {
@@ -127,9 +125,7 @@ checkMixedLines();
 for (const [line, { firstNode }] of Object.entries(OTEL_LINES))
   checkLine(line, nodeBinaries([firstNode]).get(firstNode));
 
-console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+sumUp();
 
 /** One application as seen by npm; in it, a package of each kind that compiles in its ways. */
 function checkLine(line, node) {
@@ -250,19 +246,6 @@ function checkMixedLines() {
       }
     });
   }
-}
-
-function check(title, body) {
-  try {
-    body();
-  } catch (error) {
-    failed++;
-    console.log(`FAILED  ${title}\n${error.message.replace(/^/gm, '        ')}`);
-    return false;
-  }
-  passed++;
-  console.log(`ok      ${title}`);
-  return true;
 }
 
 function run(file, args, cwd, environment = {}) {

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installApp, NPM_FLAGS, npm, PACKAGE_NAME, pack, REPOSITORY, temporaryFolder } from '../support/apps.mjs';
+import { check, sumUp } from '../support/checks.mjs';
 
 /** Held at these, so that what passes today passes tomorrow. */
 const VERSIONS = { deno: '2.9.6', bun: '1.4.4' };
@@ -90,9 +91,6 @@ const PROGRAMS = {
 };
 
 const chosen = process.argv.slice(2);
-const startedAt = performance.now();
-let passed = 0;
-let failed = 0;
 
 const temporary = temporaryFolder();
 const app = join(temporary, 'app');
@@ -107,9 +105,7 @@ for (const [name, runtime] of Object.entries(RUNTIMES)) {
     check(`${name} (${version}): ${file}`, () => checkProgram(runtime, file, run(command, [...args, file])));
   }
 }
-console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+sumUp();
 
 function checkProgram(runtime, file, { stdout, stderr }) {
   const own = (text) =>
@@ -176,16 +172,4 @@ function binaryOf(name) {
 function expectSame(what, actual, expected) {
   const [is, should] = [JSON.stringify(actual), JSON.stringify(expected)];
   if (is !== should) throw new Error(`${what}: ${is}, not ${should}`);
-}
-
-function check(title, body) {
-  try {
-    body();
-  } catch (error) {
-    failed++;
-    console.log(`FAILED  ${title}\n${error.message.replace(/^/gm, '        ')}`);
-    return;
-  }
-  passed++;
-  console.log(`ok      ${title}`);
 }
