@@ -9,7 +9,8 @@ import { mapBlock, mapByPreparing } from '../../src/debug/prepared-stack.js';
 import { Relatives } from '../../src/debug/relatives.js';
 import { samplesOf } from '../../src/debug/thread-profile.js';
 import type { SampledFrame, StackSample } from '../../src/model.js';
-import type { Block, StackFrame } from '../../src/types.js';
+import type { StackFrame } from '../../src/types.js';
+import { blockOf } from '../support/block.js';
 
 function frame(functionName: string, filePath: string, loadedModule?: string): SampledFrame {
   const text = `${functionName} (${filePath}:4:2)`;
@@ -28,26 +29,15 @@ const LAZY = [
   frame('handle', '/app/app.js', '/app/node_modules/lib/index.js'),
 ];
 
-const nobody = { span: undefined, name: '(no span)', durationMillis: 500 };
-const BLOCK: Block = {
-  startTimeMillis: 0,
-  endTimeMillis: 500,
+const BLOCK = blockOf({
   durationMillis: 500,
-  thresholdMillis: 50,
-  shared: false,
-  approximate: false,
-  blamed: [nobody],
-  shares: [nobody],
   location: { frame: REPORT, stack: [REPORT], accuracy: 'during', share: 1 },
-  hottest: undefined,
-  functions: [],
-  callbackCount: undefined,
   cause: 'cpu',
   cpuMillis: 500,
   hostMillis: 0,
   gcMillis: 0,
   asyncResource: 'Timeout',
-};
+});
 const FINDING: Finding = { block: BLOCK, loadingMillis: 0, loading: undefined, test: undefined };
 
 describe('what looks say of loading', () => {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 import { paragraph, styleFor } from '../../src/debug/paragraph.js';
-import type { Block, StackFrame } from '../../src/types.js';
+import type { StackFrame } from '../../src/types.js';
+import { blockOf } from '../support/block.js';
 
 function frame(functionName: string, filePath: string): StackFrame {
   const text = `${functionName} (${filePath}:4:2)`;
@@ -9,26 +10,13 @@ function frame(functionName: string, filePath: string): StackFrame {
 }
 
 const stack = [frame('guilty', '/app/a.js'), frame('next', '/app/node_modules/lib/b.js'), frame('main', '/app/c.js')];
-const nobody = { span: undefined, name: '(no span)', durationMillis: 80 };
-const block: Block = {
-  startTimeMillis: 0,
-  endTimeMillis: 80.4,
+const block = blockOf({
   durationMillis: 80.4,
-  thresholdMillis: 50,
-  shared: false,
-  approximate: false,
-  blamed: [nobody],
-  shares: [nobody],
   location: { frame: stack[0] as StackFrame, stack, accuracy: 'during', share: 1 },
-  hottest: undefined,
-  functions: [],
-  callbackCount: undefined,
   cause: 'gc',
-  cpuMillis: undefined,
-  hostMillis: undefined,
   gcMillis: 70,
   asyncResource: 'Timeout',
-};
+});
 
 it('says how long, why and where, and only counts frames of libraries', () => {
   expect(paragraph(block, styleFor(false))).toBe(

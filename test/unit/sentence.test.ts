@@ -3,6 +3,7 @@ import type { Span } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import type { Block, BlockShare, CodeLocation, EntryOperation, FunctionTime, StackFrame } from '../../src/types.js';
 import { describeBlock, describeHang, describeWhose } from '../../src/words/sentence.js';
+import { blockOf } from '../support/block.js';
 
 const SERVER = 1;
 
@@ -22,47 +23,23 @@ function share(name: string | undefined, durationMillis: number, traceId = `${++
   return name === undefined ? { span: undefined, name: '(no span)', durationMillis } : { span, name, durationMillis };
 }
 
-function block(parts: Partial<Block>): Block {
-  const shares = parts.shares ?? parts.blamed ?? [share(undefined, 412)];
-  return {
-    startTimeMillis: 0,
-    endTimeMillis: 412,
-    durationMillis: 412,
-    thresholdMillis: 50,
-    shared: false,
-    blamed: shares,
-    shares,
-    location: undefined,
-    hottest: undefined,
-    functions: [],
-    callbackCount: undefined,
-    cause: undefined,
-    cpuMillis: undefined,
-    hostMillis: undefined,
-    gcMillis: undefined,
-    approximate: false,
-    asyncResource: undefined,
-    ...parts,
-  };
-}
-
 const say = (parts: Partial<Block>): string =>
-  describeBlock(block(parts)).replace('event loop blocked for 412 ms', '…');
+  describeBlock(blockOf(parts)).replace('event loop blocked for 412 ms', '…');
 const whose = (parts: Partial<Block>): string =>
-  describeWhose(block(parts)).replace('event loop blocked for 412 ms', '…');
+  describeWhose(blockOf(parts)).replace('event loop blocked for 412 ms', '…');
 
 describe('where', () => {
   const blamed = [share('GET /report', 410)];
 
   it('is said with who and how long', () => {
-    expect(describeBlock(block({ blamed, location: locationOf('buildReport') }))).toBe(
+    expect(describeBlock(blockOf({ blamed, location: locationOf('buildReport') }))).toBe(
       'event loop blocked for 412 ms by "GET /report" in buildReport (src/report.ts:42:7)',
     );
-    expect(describeBlock(block({ blamed }))).toBe('event loop blocked for 412 ms by "GET /report"');
-    expect(describeBlock(block({ location: locationOf('buildReport') }))).toBe(
+    expect(describeBlock(blockOf({ blamed }))).toBe('event loop blocked for 412 ms by "GET /report"');
+    expect(describeBlock(blockOf({ location: locationOf('buildReport') }))).toBe(
       'event loop blocked for 412 ms in buildReport (src/report.ts:42:7)',
     );
-    expect(describeBlock(block({}))).toBe('event loop blocked for 412 ms');
+    expect(describeBlock(blockOf({}))).toBe('event loop blocked for 412 ms');
   });
 
   it('is said with the hottest function beside it', () => {
