@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ordinary set-up of an instrumented service, loaded with `node --import`. Nothing in it knows of the demo: where
+// The ordinary set-up of an instrumented service, loaded with `node --import`. Nothing in it knows of the demo, and the stories load it as well: where
 // the telemetry goes is said by the OTEL_* variables, as always.
 import { FastifyOtelInstrumentation } from '@fastify/otel';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';

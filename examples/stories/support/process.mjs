@@ -9,7 +9,7 @@ import { STORIES } from './install.mjs';
 /** Generous: a machine with better things to do starts a process in seconds. */
 const START_LIMIT_MILLIS = 60_000;
 const END_LIMIT_MILLIS = 20_000;
-const TRACING = new URL('../tracing.mjs', import.meta.url).href;
+const TRACING = new URL('../../demo/tracing.mjs', import.meta.url).href;
 
 const running = new Set();
 process.on('exit', endAll);

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 cluster.setupPrimary({
   exec: fileURLToPath(new URL('./server.mjs', import.meta.url)),
-  execArgv: ['--import', new URL('../tracing.mjs', import.meta.url).href],
+  execArgv: ['--import', new URL('../../demo/tracing.mjs', import.meta.url).href],
 });
 cluster.on('listening', (_, { port }) => process.send?.({ url: `http://127.0.0.1:${port}` }));
 cluster.on('exit', (_, code, signal) => {
