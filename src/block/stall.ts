@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Span, SpanKind } from '@opentelemetry/api';
+import type { Span } from '@opentelemetry/api';
 import { startOf } from '../otel/span-facts.js';
+import { isEntryKind } from '../otel/span-start.js';
 import type { Block } from '../types.js';
 import type { Kinship } from './kinship.js';
 
@@ -23,5 +24,5 @@ export function waitFor(span: Span, block: Block, kinship: Kinship): 'in flight'
   if (startTimeMillis === undefined) return 'no';
   if (startTimeMillis < block.startTimeMillis - START_ROUNDING_MILLIS) return 'in flight';
   const { kind } = span as { kind?: unknown };
-  return kind === SpanKind.SERVER || kind === SpanKind.CONSUMER ? 'at the door' : 'no';
+  return isEntryKind(kind) ? 'at the door' : 'no';
 }

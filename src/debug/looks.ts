@@ -2,6 +2,7 @@
 import { outOfPlumbing } from '../block/plumbing.js';
 import type { SampledFrame, StackSample } from '../model.js';
 import type { StackFrame } from '../types.js';
+import { isForeign } from '../words/code.js';
 
 /** Older than that no block that is still to come can be. */
 const MAX_LOOKS = 5_000;
@@ -72,7 +73,7 @@ function overlap({ from, until }: Stretch, start: number, end: number): number {
 /** Of those who waited for a module the outermost, which is the application itself where it can be. */
 function requirerIn(stack: readonly SampledFrame[]): StackFrame | undefined {
   const waiting = stack.filter(({ loadedModule }) => loadedModule !== undefined);
-  const own = waiting.filter(({ filePath }) => !/[/\\]node_modules[/\\]/.test(filePath));
+  const own = waiting.filter((frame) => !isForeign(frame));
   const frame = own.at(-1) ?? waiting.at(-1) ?? outOfPlumbing(stack)[0];
   return frame?.loadedModule === undefined ? undefined : frame;
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Attributes, type Context, createContextKey, type Span, SpanKind } from '@opentelemetry/api';
 import type { RequestMetadata } from '../model.js';
+import { ATTR_HTTP_ROUTE } from '../semconv.js';
 import type { EntryOperation } from '../types.js';
 import { attributesOf, endOf, kindOf, knownNameOf, parentOf } from './span-facts.js';
 import { entriesOf, isEntryKind, startedWith } from './span-start.js';
 
 /** The key of `setRPCMetadata()` in `@opentelemetry/core`; context keys of one name are one, whoever creates them. */
 const RPC_METADATA = createContextKey('OpenTelemetry SDK Context Key RPC_METADATA');
-
-const ROUTE = 'http.route';
 
 /** Of the request that `context` is part of; undefined where no instrumentation of a server says. */
 export function requestOf(context: Context): RequestMetadata | undefined {
@@ -72,12 +71,12 @@ function describe(entry: Span, span: Span, request: RequestMetadata | undefined)
   const isOfRequest = request !== undefined && (request.span === entry || kind === 'server');
   const route = firstText(
     isOfRequest && request.route,
-    attributes[ROUTE],
-    kind === 'server' && attributesOf(span)[ROUTE],
+    attributes[ATTR_HTTP_ROUTE],
+    kind === 'server' && attributesOf(span)[ATTR_HTTP_ROUTE],
   );
   const name = nameWith(route, knownNameOf(entry) ?? '');
   const operation = operationAttributes(attributes);
-  if (route !== undefined) operation[ROUTE] = route;
+  if (route !== undefined) operation[ATTR_HTTP_ROUTE] = route;
   return { span: entry, name, kind, route, attributes: operation };
 }
 
