@@ -259,8 +259,8 @@ describe('collector configurations', () => {
       { key: 'eventloop.stalled', value: true },
     ]);
     expect(policies.flatMap((policy) => policy.ottl_condition?.span ?? [])).toEqual([
-      `name == "${semconv.SPAN_BLOCK}"`,
-      'name == "event loop hang"',
+      `span.name == "${semconv.SPAN_BLOCK}"`,
+      'span.name == "event loop hang"',
     ]);
     // Each policy brings the part that its type is called after, or it is no policy.
     for (const policy of policies) expect(Object.keys(policy)).toContain(policy.type);
