@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import { endOf, startOf } from '../otel/span-facts.js';
 import type { Block } from '../types.js';
+import { type Extent, extentIn } from './extent-in.js';
 
 /** Longer after its end nobody expects a trace to grow. Milliseconds. */
 const OVER_MILLIS = 60_000;
-
-/** The SDK starts its spans on whole milliseconds, rounded down, and counts on from there. */
-const CLOCK_ROUNDING_MILLIS = 1;
 
 /**
  * From when to when the block span goes, in milliseconds since the Unix epoch: the part of the block that lies in the
@@ -15,12 +12,10 @@ const CLOCK_ROUNDING_MILLIS = 1;
  *
  * @param nowMillis as far as the life of a span goes at least that has not ended.
  */
-export function extentOf(block: Block, nowMillis: number): { startTimeMillis: number; endTimeMillis: number } {
+export function extentOf(block: Block, nowMillis: number): Extent {
   const span = block.blamed[0]?.span;
   if (span === undefined) return block;
-  const startTimeMillis = Math.max(block.startTimeMillis, startOf(span) ?? 0);
-  const endTimeMillis = Math.min(block.endTimeMillis, endOf(span) ?? nowMillis - CLOCK_ROUNDING_MILLIS);
-  return endTimeMillis > startTimeMillis ? { startTimeMillis, endTimeMillis } : block;
+  return extentIn(block, startOf(span), endOf(span), nowMillis);
 }
 
 /** Whether the blamed span ended so long before the block that its trace is not to grow any more. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Span } from '@opentelemetry/api';
+import { hrTimeDuration, hrTimeToNanoseconds, millisToHrTime } from '@opentelemetry/core';
 import { describe, expect, it } from 'vitest';
 import { extentOf, isLongOver } from '../../src/block/extent.js';
 import { growTo, restOf } from '../../src/block/part.js';
@@ -97,9 +98,9 @@ describe('extentOf', () => {
 
   it('is the part of the block in the life of the span', () => {
     expect(extent(during(900, 1_300))).toEqual([1_000, 1_100]);
-    expect(extent(during(1_020, 1_300))).toEqual([1_020, 1_100]);
-    expect(extent(during(900, 1_060))).toEqual([1_000, 1_060]);
-    expect(extent(during(1_020, 1_060))).toEqual([1_020, 1_060]);
+    expect(extent(during(1_020, 1_300))).toEqual([1_020.001, 1_100]);
+    expect(extent(during(900, 1_060))).toEqual([1_000, 1_059.999]);
+    expect(extent(during(1_020, 1_060))).toEqual([1_020.001, 1_059.999]);
   });
 
   it('is all of it where the two do not overlap', () => {
@@ -111,6 +112,28 @@ describe('extentOf', () => {
   it('ends no later than a span that may end this very moment', () => {
     expect(extent(during(900), 1_500)).toEqual([1_000, 1_100]);
     expect(extent(during(900), 1_100)).toEqual([1_000, 1_099]);
+  });
+
+  it('lies in the life of the span by nanoseconds, which a number of milliseconds has no room for', () => {
+    const seconds = 1_795_690_002;
+    const wrong: unknown[] = [];
+    for (let nanos = 1; nanos < 1e6; nanos += 997) {
+      const [startTime, endTime] = [[seconds, nanos] as [number, number], [seconds + 1, nanos] as [number, number]];
+      const of = {
+        ...block({ A: 1_500 }, false, ['A']),
+        startTimeMillis: seconds * 1e3 - 300,
+        endTimeMillis: seconds * 1e3 + 1_200,
+        blamed: [{ span: spanOf('A', { startTime, endTime }), name: 'A', durationMillis: 1_000 }],
+      };
+      const { startTimeMillis, endTimeMillis } = extentOf(of, (seconds + 2) * 1e3);
+      // As the SDK reads them.
+      const [before, behind] = [
+        hrTimeToNanoseconds(hrTimeDuration(startTime, millisToHrTime(startTimeMillis))),
+        hrTimeToNanoseconds(hrTimeDuration(millisToHrTime(endTimeMillis), endTime)),
+      ];
+      if (before < 0 || before > 2_000 || behind < 0 || behind > 2_000) wrong.push({ nanos, before, behind });
+    }
+    expect(wrong).toEqual([]);
   });
 
   it('bears spans that tell nothing, or nonsense', () => {
