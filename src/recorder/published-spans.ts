@@ -2,7 +2,7 @@
 import type { Span } from '@opentelemetry/api';
 import type { RequestMetadata } from '../model.js';
 import { requestName } from '../otel/entry.js';
-import { knownNameOf } from '../otel/span-facts.js';
+import { knownNameOf, startOf } from '../otel/span-facts.js';
 import { readOff } from '../system/foreign.js';
 import { Field, type PublishedSpan, type SharedMemory } from '../system/shared-memory.js';
 import type { Tally } from './span-time.js';
@@ -35,21 +35,26 @@ export class PublishedSpans {
   private _write(span: Span, request: RequestMetadata | undefined): number {
     const identity = readOff(span, readIdentity, undefined);
     if (identity === undefined) return 0;
-    const { traceId, spanId, name } = identity;
-    if (request?.span === undefined) return this._memory.publish(traceId, spanId, name);
+    const { traceId, spanId, name, startTimeMillis } = identity;
+    if (request?.span === undefined) return this._memory.publish(traceId, spanId, name, '', startTimeMillis);
     if (request !== this._request || request.route !== this._route) {
       this._request = request;
       this._route = request.route;
       this._requestName = readOff(request, requestName, '');
     }
     return request.span === span
-      ? this._memory.publish(traceId, spanId, this._requestName || name)
-      : this._memory.publish(traceId, spanId, name, this._requestName);
+      ? this._memory.publish(traceId, spanId, this._requestName || name, '', startTimeMillis)
+      : this._memory.publish(traceId, spanId, name, this._requestName, startTimeMillis);
   }
 }
 
 /** Spans of other SDKs need not be what the API says they are. */
-function readIdentity(span: Span): PublishedSpan {
+function readIdentity(span: Span): PublishedSpan & { readonly startTimeMillis: number } {
   const { traceId, spanId } = span.spanContext();
-  return { traceId: String(traceId), spanId: String(spanId), name: knownNameOf(span) ?? '' };
+  return {
+    traceId: String(traceId),
+    spanId: String(spanId),
+    name: knownNameOf(span) ?? '',
+    startTimeMillis: startOf(span) ?? 0,
+  };
 }

@@ -74,12 +74,13 @@ export const Field = {
 } as const;
 const FIELDS = 7;
 
-/** One entry of the ring: ticket, lengths, ids, name. */
-const ENTRY_BYTES = 256;
+/** One entry of the ring: ticket, lengths, start, ids, name. */
+const ENTRY_BYTES = 264;
 const ENTRIES = 1024;
 const HEADER_BYTES = SLOTS * 4 + FIELDS * 8;
 const IDS_LENGTH = 32 + 16;
-const TEXT_OFFSET = 8;
+const START_OFFSET = 8;
+const TEXT_OFFSET = 16;
 const MAX_NAME = ENTRY_BYTES - TEXT_OFFSET - IDS_LENGTH;
 /** Of the two lengths that stand in one slot: of ids and name, and above that of the name of the request. */
 const LENGTH_BITS = 16;
@@ -92,6 +93,8 @@ export interface PublishedSpan {
   readonly name: string;
   /** Name of the request that it belongs to, where that is another span, and there was room for it. */
   readonly entry?: string;
+  /** Milliseconds since the Unix epoch, where the span tells. */
+  readonly startTimeMillis?: number;
 }
 
 export class SharedMemory {
@@ -100,6 +103,7 @@ export class SharedMemory {
   /** {@link Field} by {@link Field}. */
   readonly fields: Float64Array;
   private readonly _entries: Int32Array;
+  private readonly _starts: Float64Array;
   private readonly _text: Buffer;
   private _lastTicket = 0;
 
@@ -107,6 +111,7 @@ export class SharedMemory {
     this.slots = new Int32Array(buffer, 0, SLOTS);
     this.fields = new Float64Array(buffer, SLOTS * 4, FIELDS);
     this._entries = new Int32Array(buffer, HEADER_BYTES);
+    this._starts = new Float64Array(buffer, HEADER_BYTES);
     this._text = Buffer.from(buffer, HEADER_BYTES);
   }
 
@@ -120,13 +125,15 @@ export class SharedMemory {
    * three and have them written by `Buffer` takes twice as long, most of it for the string in between.
    *
    * @param entryName the request that it belongs to, where that is another span.
+   * @param startTimeMillis when it started, since the Unix epoch; 0 where that is not known.
    * @returns the ticket to put into {@link Field.Running} whenever the span runs; 0 for ids that are none.
    */
-  publish(traceId: string, spanId: string, name: string, entryName = ''): number {
+  publish(traceId: string, spanId: string, name: string, entryName = '', startTimeMillis = 0): number {
     if (traceId.length + spanId.length !== IDS_LENGTH) return 0;
     const ticket = ++this._lastTicket;
     const entry = (ticket % ENTRIES) * ENTRY_BYTES;
     this._entries[entry >> 2] = 0;
+    this._starts[(entry + START_OFFSET) >> 3] = startTimeMillis;
     const at = entry + TEXT_OFFSET;
     this._writeAscii(traceId, traceId.length, at);
     this._writeAscii(spanId, spanId.length, at + traceId.length);
@@ -164,9 +171,15 @@ export class SharedMemory {
     const nameEnd = entry + TEXT_OFFSET + length;
     const text = this._text.toString('utf8', entry + TEXT_OFFSET, nameEnd);
     const entryName = this._text.toString('utf8', nameEnd, nameEnd + (lengths >> LENGTH_BITS));
+    const startTimeMillis = this._starts[(entry + START_OFFSET) >> 3] as number;
     if (Atomics.load(this._entries, entry >> 2) !== (ticket | 0) || length < IDS_LENGTH) return undefined;
-    const published = { traceId: text.slice(0, 32), spanId: text.slice(32, IDS_LENGTH), name: text.slice(IDS_LENGTH) };
-    return entryName === '' ? published : { ...published, entry: entryName };
+    return {
+      traceId: text.slice(0, 32),
+      spanId: text.slice(32, IDS_LENGTH),
+      name: text.slice(IDS_LENGTH),
+      ...(entryName !== '' && { entry: entryName }),
+      ...(startTimeMillis > 0 && { startTimeMillis }),
+    };
   }
 }
 

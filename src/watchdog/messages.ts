@@ -62,6 +62,8 @@ export interface SentSample {
         readonly name: string;
         /** The request or message that it belongs to. */
         readonly entry?: PlainEntry | undefined;
+        /** Milliseconds since the Unix epoch, where the span tells. */
+        readonly startTimeMillis?: number | undefined;
       }
     | undefined;
   readonly frames: readonly StackFrame[];

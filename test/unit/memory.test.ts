@@ -40,6 +40,15 @@ it.each([
   expect(other.runningSpan()).toEqual({ traceId: TRACE_ID, spanId: SPAN_ID, name: 'x' });
 });
 
+it('tells when the span started, where that is known', () => {
+  const memory = new SharedMemory();
+  const other = new SharedMemory(memory.buffer);
+  memory.fields[Field.Running] = memory.publish(TRACE_ID, SPAN_ID, 'x', 'GET /', 1_795_690_002_753.25);
+  expect(other.runningSpan()).toMatchObject({ entry: 'GET /', startTimeMillis: 1_795_690_002_753.25 });
+  for (let i = 0; i < 1024; i++) memory.fields[Field.Running] = memory.publish(TRACE_ID, SPAN_ID, 'x');
+  expect(other.runningSpan()).toEqual({ traceId: TRACE_ID, spanId: SPAN_ID, name: 'x' });
+});
+
 it('has room for the name first, and then for that of the request', () => {
   const memory = new SharedMemory();
   memory.fields[Field.Running] = memory.publish(TRACE_ID, SPAN_ID, 'x'.repeat(300), 'GET /');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, writeSync } from 'node:fs';
+import { extentIn } from '../../block/extent-in.js';
 import { outOfPlumbing } from '../../block/plumbing.js';
 import * as semconv from '../../semconv.js';
 import { toSeconds } from '../../system/seconds.js';
@@ -86,15 +87,18 @@ export class HangReporter {
       ...(location && codeAttributes(location)),
     };
     const common = { resource: this._resourceForExport(), instrumentationScope: SCOPE, attributes };
+    const whole = { startTimeMillis: hang.startedAt, endTimeMillis: endedAt };
+    // The last beat was before the span that hangs now, which will end when it comes back.
+    const extent = span ? extentIn(whole, span.startTimeMillis, undefined, endedAt) : whole;
     const hangSpan: ExportedSpan = {
       ...common,
       name: semconv.SPAN_HANG,
       kind: KIND_INTERNAL,
       spanContext: () => ({ traceId, spanId: hangSpanId, traceFlags: SAMPLED }),
       parentSpanContext: span && { traceId, spanId: span.spanId, traceFlags: SAMPLED },
-      startTime: toHrTime(hang.startedAt),
-      endTime: toHrTime(endedAt),
-      duration: toHrTime(endedAt - hang.startedAt),
+      startTime: toHrTime(extent.startTimeMillis),
+      endTime: toHrTime(extent.endTimeMillis),
+      duration: toHrTime(extent.endTimeMillis - extent.startTimeMillis),
       status: { code: 0 },
       ended: true,
       links: [],
