@@ -9,7 +9,7 @@ const { NodeTracerProvider } = require('@opentelemetry/sdk-trace-node');
 const { EventLoopInstrumentation } = require('../../dist/index.cjs');
 
 const instrumentation = new EventLoopInstrumentation({
-  attribution: 'exact',
+  attribution: process.env.TEST_ATTRIBUTION || 'exact',
   blockThresholdMillis: 10,
   hangThresholdMillis: 0,
 });
