@@ -87,6 +87,20 @@ describe('time that is nobody’s', () => {
     expect(parentsOfBlocks(result).filter((parent) => parent !== undefined)).toEqual([]);
   });
 
+  it('is what native code does for whoever asks a pool of workers, and never of its maker', async () => {
+    const result = await run('results for a pool of workers');
+    expect(result.blamedNames).not.toContain('maker');
+    expect(result.blockSpans.length).toBeGreaterThan(4);
+    const { spanId } = result.span('maker');
+    for (const { parentSpanId, attributes } of result.blockSpans) {
+      expect(parentSpanId).not.toBe(spanId);
+      const names = attributes['eventloop.block.span_names'] as string[];
+      const durations = attributes['eventloop.block.span_durations'] as number[];
+      const own = durations[names.indexOf('maker')] ?? 0;
+      expect(own).toBeLessThan((attributes['eventloop.block.duration'] as number) / 2);
+    }
+  });
+
   it.each(['exact', 'on-demand'])(
     'is the SDK’s own export, whichever span is active meanwhile (%s)',
     async (attribution) => {
