@@ -13,8 +13,8 @@ export interface UseKind {
 
 /** Client libraries keep connections, and write what they have queued under whoever happened to make them. */
 export const CONNECTION: UseKind = { isMakersAtFirst: true, canBeMakersOwn: false };
-/** Pipes and the channel of one child process: many a child is there for one request alone. */
-export const CHILD: UseKind = { isMakersAtFirst: true, canBeMakersOwn: true };
+/** Pipes and the channel of one child process, streams that compress: many a one is there for one request alone. */
+export const PRIVATE: UseKind = { isMakersAtFirst: true, canBeMakersOwn: true };
 /** What others ask, or what happens in the world. */
 export const SHARED: UseKind = { isMakersAtFirst: false, canBeMakersOwn: true };
 
@@ -37,6 +37,12 @@ const KINDS = new Map<string, ResourceKind>([
   ['UDP', { use: SHARED, brings: 'other' }],
   ['FSEvent', { use: SHARED, brings: 'other' }],
   ['StatWatcher', { use: SHARED, brings: 'other' }],
+  ['Signal', { use: SHARED, brings: 'other' }],
+  ['Zlib', { use: PRIVATE, brings: 'other' }],
+  ['BrotliEncoder', { use: PRIVATE, brings: 'other' }],
+  ['BrotliDecoder', { use: PRIVATE, brings: 'other' }],
+  ['ZstdCompress', { use: PRIVATE, brings: 'other' }],
+  ['ZstdDecompress', { use: PRIVATE, brings: 'other' }],
 ]);
 
 /** Of the class with this prototype; undefined where each of its objects calls back for who made it. */
@@ -51,8 +57,12 @@ export function callbackKindOf(resource: object): CallbackKind {
 
 function readKind(resource: object): CallbackKind {
   if (resource instanceof AsyncResource) return 'nested';
-  const { onconnection, pendingHandle } = resource as { onconnection?: unknown; pendingHandle?: unknown };
-  if (typeof onconnection === 'function') return 'accept';
-  if (pendingHandle != null) return 'handover';
+  if (isListening(resource)) return 'accept';
+  if ((resource as { pendingHandle?: unknown }).pendingHandle != null) return 'handover';
   return KINDS.get(classNameOf(resource))?.brings ?? 'other';
+}
+
+/** Whether it is a server's handle. Throws where `resource` does. */
+export function isListening(resource: object): boolean {
+  return typeof (resource as { onconnection?: unknown }).onconnection === 'function';
 }

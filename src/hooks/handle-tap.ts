@@ -3,7 +3,8 @@ import { AsyncResource } from 'node:async_hooks';
 import { ChildProcess } from 'node:child_process';
 import { Socket as DatagramSocket } from 'node:dgram';
 import { Socket } from 'node:net';
-import { MessagePort } from 'node:worker_threads';
+import process from 'node:process';
+import { MessagePort, Worker } from 'node:worker_threads';
 import type { Context } from '@opentelemetry/api';
 import { startOf } from '../otel/span-facts.js';
 import { spanOf } from '../otel/span-of.js';
@@ -13,7 +14,7 @@ import { Tally } from '../recorder/span-time.js';
 import { classNameOf, readOff } from '../system/foreign.js';
 import { patchMethod } from '../system/patch.js';
 import { currentResource, isTick } from './current-resource.js';
-import { CHILD, CONNECTION, callbackKindOf, SHARED, type UseKind, useKindOf } from './handle-kinds.js';
+import { CONNECTION, callbackKindOf, isListening, PRIVATE, SHARED, type UseKind, useKindOf } from './handle-kinds.js';
 
 /** The parts of a socket that are not in its types: its handle, and the server that accepted it. */
 interface SocketInternals {
@@ -94,7 +95,7 @@ class Use implements Override {
  */
 export function tapHandles(recorder: SliceRecorder): () => void {
   const uses = new WeakMap<object, Use>();
-  /** Spans under which connections were made. */
+  /** Spans under which connections were made, or channels. */
   const makers = new WeakSet<object>();
   /** By prototype: to ask a foreign object for its class can run code of the application's. */
   const kinds = new WeakMap<object, UseKind | undefined>();
@@ -112,7 +113,7 @@ export function tapHandles(recorder: SliceRecorder): () => void {
   }
 
   function noteSent(handle: object | null | undefined, kind: UseKind): void {
-    if (handle == null) return;
+    if (typeof handle !== 'object' || handle === null) return;
     const use = useOf(handle, kind);
     const sender = recorder.activeContext();
     // A library's queue goes on under who made the handle, whosever turn it is: in its callbacks nobody can tell.
@@ -129,11 +130,16 @@ export function tapHandles(recorder: SliceRecorder): () => void {
   }
 
   function noteMaker(handle: object | null | undefined): void {
-    if (handle == null) return;
+    if (typeof handle !== 'object' || handle === null) return;
+    useOf(handle, CONNECTION).maker = rememberMaker();
+  }
+
+  /** Ticks of its context may be those of a handle. */
+  function rememberMaker(): Context | undefined {
     const maker = recorder.activeContext();
-    useOf(handle, CONNECTION).maker = maker;
     const span = maker && readOff(maker, spanOf, undefined);
     if (span !== undefined) makers.add(span);
+    return maker;
   }
 
   /** Calls `note` behind each call of `target[name]` that returns, with its first argument. */
@@ -147,19 +153,19 @@ export function tapHandles(recorder: SliceRecorder): () => void {
       tapped(this: T | undefined, first: unknown): unknown {
         // biome-ignore lint/complexity/noArguments: passes on every overload without an array
         const result = Reflect.apply(original, this, arguments);
-        if (isOn) note(this, first);
+        if (isOn) noteSafely(note, this, first);
         return result;
       },
     }.tapped;
     untaps.push(patchMethod(target, name, replacement));
   }
 
-  /** Calls `note` ahead of each call of `target[name]`. */
-  function tap<T extends object>(target: T, name: keyof T & string, note: (self: T) => void): void {
+  /** Calls `note` ahead of each call of `target[name]`, with its first argument. */
+  function tap<T extends object>(target: T, name: keyof T & string, note: (self: T, first: unknown) => void): void {
     const original = target[name] as AnyFunction;
     const replacement = {
-      tapped(this: T): unknown {
-        if (this != null && isOn) note(this);
+      tapped(this: T, first: unknown): unknown {
+        if (isOn) noteSafely(note, this, first);
         // biome-ignore lint/complexity/noArguments: passes on every overload without an array
         return Reflect.apply(original, this, arguments);
       },
@@ -167,11 +173,20 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     untaps.push(patchMethod(target, name, replacement));
   }
 
-  tap(Socket.prototype as Socket & SocketInternals, 'write', (socket) => {
+  const noteWritten = (socket: SocketInternals): void => {
     if (socket.server == null) noteSent(socket._handle, CONNECTION);
+  };
+  tap(Socket.prototype as Socket & SocketInternals, 'write', noteWritten);
+  // What is written last goes past `write`.
+  tap(Socket.prototype as Socket & SocketInternals, 'end', (socket, chunk) => {
+    if (isChunk(chunk)) noteWritten(socket);
   });
   tapAfter(Socket.prototype as Socket & SocketInternals, 'connect', (socket) => noteMaker(socket?._handle));
   tap(MessagePort.prototype, 'postMessage', (port) => noteSent(port, SHARED));
+  // Its output comes by another port than its messages.
+  tap(Worker.prototype, 'postMessage', (worker) => {
+    for (const port of portsOf(worker)) noteSent(port, SHARED);
+  });
   tap(DatagramSocket.prototype, 'send', (socket) => noteSent(handleOf(socket), SHARED));
 
   tapAfter(ChildProcess.prototype as unknown as Spawner, 'spawn', (_child, options) =>
@@ -183,7 +198,7 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     // Node.js has put the handles there.
     const stdio = options?.stdio;
     if (!Array.isArray(stdio)) return;
-    const use = new Use(CHILD);
+    const use = new Use(PRIVATE);
     use.maker = recorder.activeContext();
     for (const entry of stdio as ({ handle?: object; ipc?: boolean } | null)[]) {
       const { handle, ipc } = entry ?? {};
@@ -191,6 +206,8 @@ export function tapHandles(recorder: SliceRecorder): () => void {
       uses.set(handle, use);
       if (!ipc) continue;
       channels.add(handle);
+      // Messages are handed out in ticks.
+      rememberMaker();
       tapChannels(Object.getPrototypeOf(handle) as Channel);
     }
   }
@@ -203,7 +220,20 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     // As 'json' and as 'advanced' serialization write; to any other pipe streams do, and are noted there.
     for (const name of ['writeUtf8String', 'writeBuffer'] as const) {
       tap(prototype, name, (handle) => {
-        if (channels.has(handle)) noteSent(handle, CHILD);
+        if (channels.has(handle)) noteSent(handle, PRIVATE);
+      });
+    }
+  }
+
+  let isCompressionTapped = false;
+  /** Once something compresses, and not sooner: to load Node.js's module for it takes milliseconds. */
+  function tapCompression(): void {
+    isCompressionTapped = true;
+    const streams = readOff(undefined, compressionStreams, null);
+    if (streams === null) return;
+    for (const name of ['write', 'end'] as const) {
+      tap(streams, name, (stream, chunk) => {
+        if (name === 'write' || isChunk(chunk)) noteSent(stream._handle, PRIVATE);
       });
     }
   }
@@ -212,10 +242,12 @@ export function tapHandles(recorder: SliceRecorder): () => void {
   function learn(resource: object, prototype: object): UseKind | undefined {
     const kind = resource instanceof AsyncResource ? undefined : useKindOf(prototype);
     kinds.set(prototype, kind);
+    const name = kind && classNameOf(prototype);
     // Only from now on can be seen who asks; what is answered sooner is nobody's.
-    if (kind === SHARED && classNameOf(prototype) === 'Http2Session') {
+    if (name === 'Http2Session') {
       tap(prototype as { request: AnyFunction }, 'request', (handle) => noteSent(handle, SHARED));
     }
+    if (kind === PRIVATE && name !== undefined && !isCompressionTapped) tapCompression();
     return kind;
   }
 
@@ -231,8 +263,10 @@ export function tapHandles(recorder: SliceRecorder): () => void {
     if (kind === undefined) return undefined;
     let use = uses.get(resource);
     if (use === undefined) {
-      if (kind.isMakersAtFirst) return undefined;
-      use = useOf(resource, kind);
+      // Whoever connects to a server does so for no span of its own.
+      const ownKind = kind === CONNECTION && readOff(resource, isListening, false) ? SHARED : kind;
+      if (ownKind === CONNECTION) return undefined;
+      use = useOf(resource, ownKind);
     }
     return use.answers(context) ? use : undefined;
   };
@@ -265,6 +299,47 @@ export function tapHandles(recorder: SliceRecorder): () => void {
 }
 
 type AnyFunction = (...args: unknown[]) => unknown;
+
+/** `self` can be anything that the application calls the method on. */
+function noteSafely<T>(note: (self: T, first: unknown) => void, self: T, first: unknown): void {
+  if (self === undefined || self === null) return;
+  try {
+    note(self, first);
+  } catch {
+    // It has accessors of its own.
+  }
+}
+
+/** Not the callback that can stand in its place. */
+function isChunk(first: unknown): boolean {
+  return first !== undefined && first !== null && typeof first !== 'function';
+}
+
+interface CompressionStream {
+  _handle?: object | null;
+  write: AnyFunction;
+  end: AnyFunction;
+}
+
+/** What all streams have in common that compress, or the other way round. */
+function compressionStreams(): CompressionStream {
+  const { Deflate } = process.getBuiltinModule('node:zlib');
+  return Object.getPrototypeOf(Object.getPrototypeOf(Deflate.prototype)) as CompressionStream;
+}
+
+/** One for its messages, and one for all else. */
+const ports = new WeakMap<object, MessagePort[]>();
+function portsOf(worker: Worker): MessagePort[] {
+  let found = ports.get(worker);
+  if (found === undefined) {
+    const own = Object.getOwnPropertySymbols(worker).map(
+      (symbol) => (worker as unknown as Record<symbol, unknown>)[symbol],
+    );
+    found = own.filter((value) => value instanceof MessagePort);
+    ports.set(worker, found);
+  }
+  return found;
+}
 
 interface SpawnOptions {
   readonly stdio?: unknown;

@@ -14,3 +14,11 @@ it('survives spans and contexts that cannot be read, and goes on', async () => {
   expect(result.output.entered).toBe(21);
   expect(result.blamedNames).toEqual(['first']);
 });
+
+it('says nothing of its own where something is sent by what cannot be read, or is no handle at all', async () => {
+  const result = await runScenario('foreign.cjs', 'senders');
+  const { before, during } = result.output as unknown as Record<string, string[]>;
+  expect(before).toHaveLength(8);
+  expect(during).toEqual(before);
+  expect(result.blamedNames).toEqual(['first']);
+});

@@ -21,8 +21,11 @@ const DIFFERS: readonly (readonly [title: RegExp, reason: string])[] = [
   [/gives every span of a random workload its own time/, TIME],
   [/adds up, over all spans, to what Node\.js says/, TIME],
   [/a worker that ends at any step of its work/, 'a watchdog that has ended does not look'],
-  [/(channel of fork|worker|datagrams|TLS over a socket|HTTP\/2 session): is the time of who sent last/, UNSEEN_SENDER],
-  [/bound on its own connection: is its maker’s/, UNSEEN_SENDER],
+  [
+    /(channel of fork|worker|datagrams|TLS over a socket|last \w+.*|compression|HTTP\/2 session): is the time of who sent last/,
+    UNSEEN_SENDER,
+  ],
+  [/(own compression|own worker|bound on its own connection): is its maker’s/, UNSEEN_SENDER],
   [/entered context: is believed as long as it is active/, HEAD],
   [/comes back out of hundreds of nested scopes/, HEAD],
   [/a pile of callbacks says how many there were/, `${HEAD}, and how many they were nobody has counted`],
