@@ -26,25 +26,44 @@ const code = {
     '/*! With parts of @opentelemetry/instrumentation and @opentelemetry/api-logs, Copyright The OpenTelemetry Authors, SPDX-License-Identifier: Apache-2.0 */',
 };
 
-/** The watchdog's worker as one string: a file beside us would be lost in a bundle. */
-const workerSource = {
-  name: 'watchdog-worker',
-  resolveId: (id) => (id.endsWith('/worker-source.js') ? '\0worker-source' : undefined),
+/** Code that runs elsewhere, as one string: a file beside us would be lost in a bundle, and is not there in another container. */
+const embedded = {
+  'worker-source': { input: 'src/watchdog/worker/main.ts', name: 'WORKER_SOURCE' },
+  'look-source': { input: 'src/attach/inside/look.ts', name: 'LOOK_SOURCE' },
+};
+const embeddedSources = {
+  name: 'embedded-sources',
+  resolveId: (id) => {
+    const name = /^\..*\/([\w-]+-source)\.js$/.exec(id)?.[1];
+    return name in embedded ? `\0${name}` : undefined;
+  },
   async load(id) {
-    if (id !== '\0worker-source') return undefined;
+    const source = id.startsWith('\0') ? embedded[id.slice(1)] : undefined;
+    if (source === undefined) return undefined;
     const bundle = await rolldown({
-      input: 'src/watchdog/worker/main.ts',
+      input: source.input,
       external: [/^node:/],
       platform: 'node',
       resolve,
+      plugins: source.name === 'WORKER_SOURCE' ? [] : [...plugins, anyApi],
     });
     const { output: chunks } = await bundle.generate({
       format: 'cjs',
       strict: true,
       minify: { mangle: false, compress: true },
     });
-    return `export const WORKER_SOURCE = ${JSON.stringify(chunks[0].code)};`;
+    return `export const ${source.name} = ${JSON.stringify(chunks[0].code)};`;
   },
+};
+
+/**
+ * What is sent into a process has its own copy of the API, which has to find what the application has registered with
+ * whatever 1.x: each asks for its own version or a later one.
+ */
+const anyApi = {
+  name: 'any-api',
+  load: (id) =>
+    /@opentelemetry[/\\]api[/\\].*[/\\]version\.js$/.test(id) ? "export const VERSION = '1.0.0';" : undefined,
 };
 
 /**
@@ -56,7 +75,7 @@ const noModuleHooks = {
   resolveId: (id) => (/^(?:require|import)-in-the-middle$/.test(id) ? '\0no-module-hooks' : undefined),
   load: (id) => (id === '\0no-module-hooks' ? 'export class Hook {}' : undefined),
 };
-const plugins = [workerSource, noModuleHooks];
+const plugins = [embeddedSources, noModuleHooks];
 // Of a package in both formats the one that what is not used can be left out of.
 const resolve = { mainFields: ['module', 'main'] };
 
@@ -76,6 +95,15 @@ export default defineConfig([
     resolve,
     platform: 'node',
     output: { ...output('cjs', 'cjs'), ...code, strict: true },
+  },
+  // A program, which needs nothing beside it.
+  {
+    input: { attach: 'src/attach/main.ts' },
+    external: [/^node:/],
+    plugins,
+    resolve,
+    platform: 'node',
+    output: { ...output('cjs', 'cjs'), comments: false, strict: true, banner: `#!/usr/bin/env node\n${code.banner}` },
   },
   { input, external: externalTypes, plugins: [dts({ emitDtsOnly: true })], output: { ...output('esm', 'mts') } },
   { input, external: externalTypes, plugins: [dts({ emitDtsOnly: true })], output: { ...output('esm', 'cts') } },

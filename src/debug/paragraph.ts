@@ -47,7 +47,7 @@ export function headline(block: Block, style: Style): string {
 }
 
 /** All functions of the application's own, each once; the libraries' that call them are counted only. */
-function stackLines({ stack, accuracy, share }: CodeLocation, style: Style): string[] {
+export function stackLines({ stack, accuracy, share }: CodeLocation, style: Style): string[] {
   const [culprit, ...callers] = stack as [StackFrame, ...StackFrame[]];
   const remarks = [share < 0.5 && percent(share), accuracy === 'after' && 'or earlier in this function'].filter(
     Boolean,

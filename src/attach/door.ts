@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
+import { checkVersion, type Target } from './checks.js';
+import { CLOSE, Guard } from './guard.js';
+import { InspectorClient, inspectorPathAt, NoAnswer } from './inspector-client.js';
+import { childrenOf, factsOf, isAlive, listeningPorts, mainThreadOf } from './proc.js';
+import { Refusal } from './refusal.js';
+
+const POLL_MILLIS = 10;
+/** An idle process that has opened nothing by then has a use of its own for the signal. Milliseconds. */
+const OWN_HANDLER_MILLIS = 1_000;
+/** How far the clock of a process may be from what it tells, and what it tells from now. Milliseconds. */
+const CLOSE_MILLIS = 2_000;
+
+/** The inspector does not open, or does not answer: the main thread is in native code. */
+export class Unreachable extends Error {}
+
+/** The inspector of a process: opened by a signal, proven to be that process's, closed in every way out. */
+export class Door {
+  private constructor(
+    readonly client: InspectorClient,
+    readonly port: number,
+    /** Undefined where it was open before, and stays so. */
+    private readonly _guard: Guard | undefined,
+    private readonly _target: Target,
+  ) {}
+
+  get wasOpen(): boolean {
+    return this._guard === undefined;
+  }
+
+  /**
+   * @throws Refusal where the process has a use of its own for the signal, or it is not the process that was meant.
+   * @throws Unreachable where its main thread serves no interrupt.
+   */
+  static async open(target: Target, deadline: number): Promise<Door> {
+    const { pid, inspectorPort, isInspected } = target;
+    const before = listeningPorts(pid);
+    const open = await inspectorAmong(before.filter((port) => isInspected || port === inspectorPort));
+    if (open !== undefined) return Door._enter(target, open.port, open.path, undefined, deadline);
+    if (before.includes(inspectorPort)) {
+      throw new Refusal(`process ${pid} itself listens on port ${inspectorPort}, where its inspector would open`);
+    }
+    const guard = await Guard.start(target);
+    if (!isAlive(target)) {
+      guard.dismiss();
+      throw new Refusal(`process ${pid} has ended`);
+    }
+    process.kill(pid, 'SIGUSR1');
+    const signalledAt = performance.now();
+    for (;;) {
+      const opened = await inspectorAmong(listeningPorts(pid).filter((it) => !before.includes(it)));
+      if (opened !== undefined) return Door._enter(target, opened.port, opened.path, guard, deadline);
+      if (!isAlive(target)) {
+        guard.dismiss();
+        throw new Refusal(`process ${pid} has ended`);
+      }
+      if (performance.now() - signalledAt > OWN_HANDLER_MILLIS && (await isIdle(pid))) {
+        guard.dismiss();
+        const open = await inspectorAmong(before);
+        if (open !== undefined) return Door._enter(target, open.port, open.path, undefined, deadline);
+        throw new Refusal(
+          `process ${pid} got SIGUSR1 and opened no inspector within ${OWN_HANDLER_MILLIS / 1000} s: it has a handler of its own for that signal`,
+        );
+      }
+      // The guard stays behind, and closes what may open yet.
+      if (performance.now() >= deadline) throw new Unreachable('the inspector does not open');
+      await sleep(POLL_MILLIS);
+    }
+  }
+
+  private static async _enter(
+    target: Target,
+    port: number,
+    path: string,
+    guard: Guard | undefined,
+    deadline: number,
+  ): Promise<Door> {
+    const left = (): number => Math.max(deadline - performance.now(), 1);
+    const client = await InspectorClient.connect(port, path, left());
+    const door = new Door(client, port, guard, target);
+    try {
+      await door._proveIdentity(left());
+    } catch (error) {
+      if (error instanceof NoAnswer) {
+        client.close();
+        throw new Unreachable('the inspector does not answer');
+      }
+      await door.close();
+      throw error;
+    }
+    return door;
+  }
+
+  /** Reads two values, before anything else is asked. */
+  private async _proveIdentity(timeoutMillis: number): Promise<void> {
+    const { pid, innerPid, startTicks } = this._target;
+    const told = await this.client.evaluate('[process.pid, process.version].join(" ")', timeoutMillis);
+    const [tellsPid, version = ''] = String(told).split(' ');
+    if (Number(tellsPid) !== innerPid || factsOf(pid)?.startTicks !== startTicks) {
+      throw new Refusal(`what answers on port ${this.port} is process ${tellsPid}, not ${pid}`);
+    }
+    checkVersion(pid, version);
+  }
+
+  /** Closes the inspector, unless it was open before. Whatever goes wrong, the guard closes it. */
+  async close(): Promise<void> {
+    if (this._guard === undefined) {
+      this.client.close();
+      return;
+    }
+    this.client.send(CLOSE);
+    const until = performance.now() + CLOSE_MILLIS;
+    while (isAlive(this._target) && listeningPorts(this._target.pid).includes(this.port)) {
+      if (performance.now() > until) {
+        this.client.close();
+        return;
+      }
+      await sleep(POLL_MILLIS);
+    }
+    this.client.close();
+    this._guard.dismiss();
+  }
+
+  /** Leaves it to the guard. */
+  abandon(): void {
+    this.client.close();
+  }
+}
+
+async function inspectorAmong(ports: readonly number[]): Promise<{ port: number; path: string } | undefined> {
+  for (const port of ports) {
+    const path = await inspectorPathAt(port);
+    if (path !== undefined) return { port, path };
+  }
+  return undefined;
+}
+
+/** Whether the main thread waits for events, and for no child process, as `execSync` does in the same way. */
+async function isIdle(pid: number): Promise<boolean> {
+  if (childrenOf(pid).length > 0) return false;
+  for (let i = 0; i < 3; i++) {
+    const thread = mainThreadOf(pid);
+    const waits = thread?.state === 'S' && (thread.waitsIn === undefined || /poll/.test(thread.waitsIn));
+    if (!waits) return false;
+    await sleep(POLL_MILLIS);
+  }
+  return true;
+}

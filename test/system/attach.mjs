@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run test:attach`: `attach PID` against programs that know nothing of the package: does it name what blocks them, does
+// it refuse where it would do harm, and is everything as it was afterwards? Narrowed down: `npm run test:attach -- 20 24 --only json`.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { NODE_MAJORS, nodeBinaries, REPOSITORY, temporaryFolder, versionOf } from '../support/apps.mjs';
+import { check, sumUp } from '../support/checks.mjs';
+
+const { positionals, values: given } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string', default: '' } },
+});
+const majors = positionals.length > 0 ? positionals.map(Number) : NODE_MAJORS;
+const nodes = nodeBinaries(majors);
+const temporary = temporaryFolder();
+const FIXTURE = join(REPOSITORY, 'test/fixtures/attach.mjs');
+const BINARY = join(REPOSITORY, 'dist/attach.cjs');
+/** Nothing of it may take so long, on whatever machine. Milliseconds. */
+const TIMEOUT = 120_000;
+
+const children = new Set();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+/** What is waited for; it fails where it does not come. */
+async function until(what, holds) {
+  for (const deadline = performance.now() + TIMEOUT; ; await sleep(20)) {
+    const value = await holds();
+    if (value) return value;
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
+  }
+}
+
+function start(command, args, options = {}) {
+  const child = spawn(command, args, { cwd: temporary, stdio: 'pipe', ...options });
+  child.said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      child.said += chunk;
+    });
+  }
+  children.add(child);
+  child.ended = once(child, 'close').then(([code, signal]) => {
+    children.delete(child);
+    return signal ?? code;
+  });
+  return child;
+}
+
+/** The fixture, once it says that it is ready. */
+async function target(node, kind, flags = ['--inspect-port=0']) {
+  const child = start(node, [...flags, FIXTURE, kind]);
+  await until(`${kind} to be ready`, () => /^ready$/m.test(child.said) || child.exitCode !== null);
+  return child;
+}
+
+async function stop(child) {
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  await child.ended;
+}
+
+let asked = 0;
+/** Whether its loop still turns, and it answers. */
+async function livesOn(child) {
+  const question = `${++asked}`;
+  child.stdin.write(`${question}\n`);
+  await until('an answer', () => child.said.includes(`answer ${question}\n`) || child.exitCode !== null);
+  if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it has ended\n${child.said}`);
+}
+
+/** Runs `attach`, by the Node.js that runs this. */
+async function attach(pid, ...args) {
+  const child = start(process.execPath, [BINARY, 'attach', `${pid}`, '--timeout', '60', ...args]);
+  const out = { text: '', error: '' };
+  child.stdout.on('data', (chunk) => {
+    out.text += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    out.error += chunk;
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT);
+  out.code = await child.ended;
+  clearTimeout(timer);
+  return out;
+}
+
+const objects = ({ text }) =>
+  text
+    .trim()
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+
+/** TCP ports that it listens on. */
+function ports(pid) {
+  const own = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return '';
+    }
+  });
+  return ['tcp', 'tcp6'].flatMap((name) =>
+    readFileSync(`/proc/${pid}/net/${name}`, 'latin1')
+      .split('\n')
+      .map((row) => row.trim().split(/\s+/))
+      .filter((row) => row[3] === '0A' && own.includes(`socket:[${row[9]}]`))
+      .map((row) => Number.parseInt(row[1].split(':')[1], 16)),
+  );
+}
+
+const lineOf = (kind) =>
+  readFileSync(FIXTURE, 'utf8')
+    .split('\n')
+    .findIndex((line) => line.endsWith(`// HERE ${kind}`)) + 1;
+
+function fail(message) {
+  throw new Error(message);
+}
+
+const equal = (actual, expected, what) =>
+  JSON.stringify(actual) === JSON.stringify(expected) ||
+  fail(`${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+
+const holds = (text, pattern) => pattern.test(text) || fail(`${pattern} is not in\n${text}`);
+
+/** A check that waits. */
+async function checked(title, body) {
+  if (!title.includes(given.only)) return;
+  let failure;
+  try {
+    await body();
+  } catch (error) {
+    failure = error;
+  } finally {
+    for (const child of children) await stop(child);
+  }
+  check(title, () => {
+    if (failure) throw failure;
+  });
+}
+
+/** Function and line that a snapshot has to name. */
+const BLOCKED = {
+  while: 'spinForever',
+  regex: 'matchForever',
+  sort: 'compareSlowly',
+  storm: 'countUp',
+  atomics: 'waitForever',
+  exec: 'callOutForever',
+  json: 'parseOnce',
+};
+
+for (const [major, node] of nodes) {
+  const on = versionOf(node);
+  for (const [kind, name] of Object.entries(BLOCKED)) {
+    await checked(`${on}: ${kind}, blocked for ever: the function, the line, and no port left open`, async () => {
+      const child = await target(node, kind);
+      const result = await attach(child.pid, '--json');
+      equal(result.code, 0, `exit code (${result.error})`);
+      const [{ type, isBlocked, location }] = objects(result);
+      equal([type, location?.frame.functionName.split('.').pop()], ['snapshot', name], 'what blocks');
+      equal([location.frame.filePath, location.frame.lineNumber], [FIXTURE, lineOf(kind)], 'where');
+      equal(isBlocked, true, 'whether it is blocked');
+      equal(ports(child.pid), [], 'ports afterwards');
+    });
+  }
+
+  await checked(`${on}: a healthy process: nothing blocks it, and it goes on`, async () => {
+    const child = await target(node, 'healthy');
+    const result = await attach(child.pid);
+    holds(result.text, /^process \d+: the event loop turns, \d+ % busy; nothing blocks it now$/m);
+    await livesOn(child);
+    equal(ports(child.pid), [], 'ports afterwards');
+  });
+
+  await checked(`${on}: a native call: its state, and the inspector that opens behind it is closed again`, async () => {
+    const child = await target(node, 'native');
+    const result = await attach(child.pid, '--timeout', '1');
+    holds(result.text, /^process \d+: event loop hangs in native code, asleep.* child process \d+: .*sleep 4$/m);
+    await until('the inspector to have opened', () => child.said.includes('Debugger listening'));
+    await until('it to be closed', () => ports(child.pid).length === 0);
+    await livesOn(child);
+  });
+
+  for (const signal of ['SIGTERM', 'SIGKILL']) {
+    await checked(`${on}: the inspector is closed also where ${signal} ends us in the midst`, async () => {
+      const child = await target(node, 'while');
+      const attacher = start(process.execPath, [BINARY, 'attach', `${child.pid}`]);
+      await until('the inspector to open', () => child.said.includes('Debugger attached'));
+      attacher.kill(signal);
+      await attacher.ended;
+      await until('it to be closed', () => ports(child.pid).length === 0);
+    });
+  }
+
+  await checked(`${on}: an inspector that is open already is used, and stays open`, async () => {
+    const child = await target(node, 'healthy', ['--inspect=127.0.0.1:0']);
+    const open = ports(child.pid);
+    equal(open.length, 1, 'ports before');
+    holds((await attach(child.pid)).text, /the event loop turns/);
+    equal(ports(child.pid), open, 'ports afterwards');
+    await livesOn(child);
+  });
+
+  await refusals(on, major, node);
+}
+
+/** What has to be refused, with the reason; and the process goes on as if nothing had been. */
+async function refusals(on, major, node) {
+  const refused = (title, kind, flags, reason, around = async (body) => body()) =>
+    checked(`${on}: refuses ${title}, which lives on`, () =>
+      around(async (more = []) => {
+        const child = await target(node, kind, [...flags, ...more]);
+        const result = await attach(child.pid);
+        equal(result.code, 2, `exit code (${result.text}${result.error})`);
+        holds(result.error, reason);
+        await livesOn(child);
+        equal(ports(child.pid), [], 'ports afterwards');
+      }),
+    );
+  if (major >= 22) {
+    await refused('a process that SIGUSR1 would end', 'healthy', ['--disable-sigusr1'], /does not catch SIGUSR1/);
+  }
+  await refused(
+    'a process with a handler of its own',
+    'handler',
+    ['--inspect-port=0'],
+    /opened no inspector within 1 s: it has a handler of its own/,
+  );
+  await refused(
+    'a process without the right to an inspector',
+    'healthy',
+    [major < 24 ? '--experimental-permission' : '--permission', '--allow-fs-read=*'],
+    /runs with --permission and without --allow-inspector/,
+  );
+  await refused('a process whose port another one has', 'healthy', [], /is taken by another process/, async (body) => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      await body([`--inspect-port=${server.address().port}`]);
+    } finally {
+      server.close();
+    }
+  });
+}
+
+await checked('refuses a process that is not there', async () => {
+  const child = start(process.execPath, ['-e', '']);
+  await child.ended;
+  const { code, error } = await attach(child.pid);
+  equal(code, 2, 'exit code');
+  holds(error, /^refused: there is no process \d+$/m);
+});
+
+for (const name of ['sleep', 'bun', 'deno']) {
+  await checked(`refuses ${name}, which lives on`, async () => {
+    const program = join(temporary, name);
+    copyFileSync('/bin/sleep', program);
+    const child = start(program, ['1000']);
+    const { code, error } = await attach(child.pid);
+    equal(code, 2, 'exit code');
+    holds(error, name === 'sleep' ? /is no Node\.js: it runs .*sleep$/m : /not Node\.js: it has no inspector/);
+    equal([child.exitCode, child.signalCode], [null, null], 'what it ended with');
+  });
+}
+
+if (process.getuid() === 0) {
+  await checked("refuses another user's process, which lives on", async () => {
+    const child = await target(process.execPath, 'healthy');
+    const user = start('setpriv', [
+      '--reuid=65534',
+      '--clear-groups',
+      process.execPath,
+      '-e',
+      `process.argv = ['node', 'attach', 'attach', '${child.pid}']; eval(require('node:fs').readFileSync(0, 'utf8'))`,
+    ]);
+    user.stdin.end(readFileSync(BINARY, 'utf8').replace(/^#!.*/, ''));
+    equal(await user.ended, 2, `exit code (${user.said})`);
+    holds(user.said, /is another user's \(uid 0, not 65534\)/);
+    await livesOn(child);
+  });
+  await checked('refuses a process in another network, which lives on', async () => {
+    const child = start('unshare', ['--net', process.execPath, FIXTURE, 'healthy']);
+    await until('it to be ready', () => /^ready$/m.test(child.said) || child.exitCode !== null);
+    const { code, error } = await attach(child.pid);
+    equal(code, 2, `exit code (${child.said})`);
+    holds(error, /is in a container: run this inside of it/);
+    await livesOn(child);
+  });
+} else {
+  console.log("skipped: another user's process, another network: only root can start them");
+}
+
+sumUp();
