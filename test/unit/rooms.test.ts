@@ -60,6 +60,8 @@ const ROOMS: Record<string, readonly string[]> = {
     'instrumentation',
     'preload',
   ],
+  // A program of its own, and what it sends into another process.
+  attach: ['system', 'otel', 'watchdog', 'block', 'words', 'debug'],
   index: ['system', 'instrumentation'],
   register: ['system', 'preload'],
   // The file `debug.ts`.
