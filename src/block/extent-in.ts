@@ -13,6 +13,14 @@ export interface Extent {
   readonly endTimeMillis: number;
 }
 
+/** Longer after its end nobody expects a trace to grow. Milliseconds. */
+const OVER_MILLIS = 60_000;
+
+/** Whether a span that ended at `spanEndMillis`, if at all, had done so long before `timeMillis`. */
+export function isLongOver(spanEndMillis: number | undefined, timeMillis: number): boolean {
+  return timeMillis - (spanEndMillis ?? Number.POSITIVE_INFINITY) > OVER_MILLIS;
+}
+
 /**
  * The part of a stretch of time that lies in the life of a span, or all of it where the two do not overlap.
  *

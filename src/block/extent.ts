@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { endOf, startOf } from '../otel/span-facts.js';
 import type { Block } from '../types.js';
-import { type Extent, extentIn } from './extent-in.js';
-
-/** Longer after its end nobody expects a trace to grow. Milliseconds. */
-const OVER_MILLIS = 60_000;
+import { type Extent, extentIn, isLongOver } from './extent-in.js';
 
 /**
  * From when to when the block span goes, in milliseconds since the Unix epoch: the part of the block that lies in the
@@ -19,6 +16,6 @@ export function extentOf(block: Block, nowMillis: number): Extent {
 }
 
 /** Whether the blamed span ended so long before the block that its trace is not to grow any more. */
-export function isLongOver(block: Block): boolean {
-  return block.startTimeMillis - (endOf(block.blamed[0]?.span) ?? Number.POSITIVE_INFINITY) > OVER_MILLIS;
+export function isTraceOver(block: Block): boolean {
+  return isLongOver(endOf(block.blamed[0]?.span), block.startTimeMillis);
 }

@@ -8,7 +8,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import { extentOf, isLongOver } from '../block/extent.js';
+import { extentOf, isTraceOver } from '../block/extent.js';
 import type { SpanShare, StallRecord } from '../model.js';
 import { operationAttributes } from '../otel/entry.js';
 import { isWritable } from '../otel/span-facts.js';
@@ -106,7 +106,7 @@ function whichAttributes({ entry, blamed }: Block): Attributes {
  */
 export function startBlockSpan(tracer: Tracer, block: Block): Span {
   const [first, ...others] = block.blamed;
-  const isOrphan = isLongOver(block);
+  const isOrphan = isTraceOver(block);
   return tracer.startSpan(
     semconv.SPAN_BLOCK,
     {

@@ -64,6 +64,8 @@ export interface SentSample {
         readonly entry?: PlainEntry | undefined;
         /** Milliseconds since the Unix epoch, where the span tells. */
         readonly startTimeMillis?: number | undefined;
+        /** Where it has ended. */
+        readonly endTimeMillis?: number | undefined;
       }
     | undefined;
   readonly frames: readonly StackFrame[];

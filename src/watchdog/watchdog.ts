@@ -8,7 +8,7 @@ import type { SampledFrame, StackSample } from '../model.js';
 import { entryOf, requestOf } from '../otel/entry.js';
 import { formatHeaders } from '../otel/otlp.js';
 import { resourceOf, type Sdk, type SdkResource } from '../otel/sdk.js';
-import { knownNameOf, startOf } from '../otel/span-facts.js';
+import { endOf, knownNameOf, startOf } from '../otel/span-facts.js';
 import { spanOf } from '../otel/span-of.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
@@ -500,5 +500,12 @@ function activeSpan(): SentSample['span'] {
   const { traceId, spanId } = span.spanContext();
   const entry = entryOf(span, requestOf(active));
   const name = entry?.span === span ? entry.name : (knownNameOf(span) ?? '');
-  return { traceId, spanId, name, entry: entry && plainEntry(entry), startTimeMillis: startOf(span) };
+  return {
+    traceId,
+    spanId,
+    name,
+    entry: entry && plainEntry(entry),
+    startTimeMillis: startOf(span),
+    endTimeMillis: endOf(span),
+  };
 }

@@ -71,6 +71,25 @@ it('names no span where the export of the SDK hangs, whichever span is active', 
   expect(log.body).not.toContain('by "GET');
 });
 
+it('leaves the trace of a span alone that ended minutes ago, and is linked to it', async () => {
+  await start();
+  const { span, log, hanging } = await hang('kind=loop&ended=120');
+  expect(span.traceId).not.toBe(hanging.traceId);
+  expect(span.parentSpanId).toBeUndefined();
+  expect(span.links).toMatchObject([hanging]);
+  const covered = Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1e9;
+  expect(covered).toBeCloseTo(span.attributes[semconv.ATTR_HANG_DURATION] as number, 2);
+  // The log event is no part of a trace's length.
+  expect(log).toMatchObject(hanging);
+  expect(log.body).toContain('by "request"');
+});
+
+it('stays in the trace of a span that ended a moment ago', async () => {
+  await start();
+  const { span, hanging } = await hang('kind=loop&ended=1');
+  expect(span).toMatchObject({ traceId: hanging.traceId, parentSpanId: hanging.spanId });
+});
+
 describe.each([
   ['an endless loop', 'loop', 'endlessLoop', 'running'],
   ['a loop of commands', 'commands', 'commandAfterCommand', 'sleeping'],

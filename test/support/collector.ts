@@ -22,6 +22,7 @@ export interface OtlpSpan {
   readonly startTimeUnixNano: string;
   readonly endTimeUnixNano: string;
   readonly attributes: Attributes;
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
   /** Attributes of its resource. */
   readonly resource: Attributes;
 }

@@ -2,7 +2,7 @@
 import type { Span } from '@opentelemetry/api';
 import { hrTimeDuration, hrTimeToNanoseconds, millisToHrTime } from '@opentelemetry/core';
 import { describe, expect, it } from 'vitest';
-import { extentOf, isLongOver } from '../../src/block/extent.js';
+import { extentOf, isTraceOver } from '../../src/block/extent.js';
 import { growTo, restOf } from '../../src/block/part.js';
 import type { Block } from '../../src/types.js';
 
@@ -151,9 +151,9 @@ describe('extentOf', () => {
       startTimeMillis: at,
       endTimeMillis: at + 100,
     });
-    expect(isLongOver(later(60_000))).toBe(false);
-    expect(isLongOver(later(60_001))).toBe(true);
-    expect(isLongOver(during(900))).toBe(false);
-    expect(isLongOver(block({ none: 100 }, false, ['none']))).toBe(false);
+    expect(isTraceOver(later(60_000))).toBe(false);
+    expect(isTraceOver(later(60_001))).toBe(true);
+    expect(isTraceOver(during(900))).toBe(false);
+    expect(isTraceOver(block({ none: 100 }, false, ['none']))).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, writeSync } from 'node:fs';
-import { extentIn } from '../../block/extent-in.js';
+import { extentIn, isLongOver } from '../../block/extent-in.js';
 import { outOfPlumbing } from '../../block/plumbing.js';
 import * as semconv from '../../semconv.js';
 import { toSeconds } from '../../system/seconds.js';
@@ -79,7 +79,11 @@ export class HangReporter {
     writeLine(body, span);
 
     const hangSpanId = randomHex(8);
-    const traceId = span?.traceId ?? randomHex(16);
+    const hanging = span && { traceId: span.traceId, spanId: span.spanId, traceFlags: SAMPLED };
+    // A timer that was made long ago, in a request that is over.
+    const isOver = isLongOver(hang.sample?.span?.endTimeMillis, hang.startedAt);
+    const parent = isOver ? undefined : hanging;
+    const traceId = parent?.traceId ?? randomHex(16);
     const attributes: Attributes = {
       [semconv.ATTR_HANG_DURATION]: toSeconds(endedAt - hang.startedAt),
       ...(state && { [semconv.ATTR_HANG_THREAD_STATE]: state }),
@@ -95,13 +99,13 @@ export class HangReporter {
       name: semconv.SPAN_HANG,
       kind: KIND_INTERNAL,
       spanContext: () => ({ traceId, spanId: hangSpanId, traceFlags: SAMPLED }),
-      parentSpanContext: span && { traceId, spanId: span.spanId, traceFlags: SAMPLED },
+      parentSpanContext: parent,
       startTime: toHrTime(extent.startTimeMillis),
       endTime: toHrTime(extent.endTimeMillis),
       duration: toHrTime(extent.endTimeMillis - extent.startTimeMillis),
       status: { code: 0 },
       ended: true,
-      links: [],
+      links: isOver && hanging ? [{ context: hanging }] : [],
       events: [],
       droppedAttributesCount: 0,
       droppedEventsCount: 0,
@@ -117,7 +121,7 @@ export class HangReporter {
       hrTime: toHrTime(endedAt),
       hrTimeObserved: toHrTime(endedAt),
       // In the span that hangs, as a block's log event is; the hang span is its child.
-      spanContext: { traceId, spanId: span?.spanId ?? hangSpanId, traceFlags: SAMPLED },
+      spanContext: hanging ?? { traceId, spanId: hangSpanId, traceFlags: SAMPLED },
       droppedAttributesCount: 0,
     };
     await send({ traces: hangSpan, logs: hangLog }, this._signals, this._resolveFrom);

@@ -28,7 +28,7 @@ export interface ExportedSpan extends Exported {
   readonly parentSpanContext: SpanContext | undefined;
   readonly status: { readonly code: number };
   readonly ended: boolean;
-  readonly links: [];
+  readonly links: readonly { readonly context: SpanContext }[];
   readonly events: [];
   readonly droppedEventsCount: number;
   readonly droppedLinksCount: number;
