@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { SampledFrame } from '../model.js';
 import type { StackFrame, StackPaths } from '../types.js';
 import type { PlainEntry } from '../words/entry.js';
 
@@ -68,7 +69,9 @@ export interface SentSample {
         readonly endTimeMillis?: number | undefined;
       }
     | undefined;
-  readonly frames: readonly StackFrame[];
+  readonly frames: readonly SampledFrame[];
+  /** Whether the stack goes on beyond them. */
+  readonly isCut: boolean;
   readonly accuracy: 'during' | 'after';
   /** What there is of an SDK, as long as no beat has come and hence no message. */
   readonly sdk?: { readonly signals: readonly Signal[]; readonly resource?: PlainResource | undefined } | undefined;

@@ -456,6 +456,7 @@ export class Watchdog {
     return {
       span: activeSpan(),
       frames: seenFrames,
+      isCut: seen.isCut || stack.length > MAX_SENT_FRAMES,
       accuracy,
       sdk: this._sdkSoFar(),
     };

@@ -150,6 +150,14 @@ function endOfHang(): string {
 }
 
 // The schedule itself is in test/unit/hang-schedule.test.ts.
+it('is where most of the looks saw it, not where the last one did', async () => {
+  await start();
+  const { span, log } = await hang('kind=turns&millis=2000');
+  expect(span.attributes['code.function.name']).toBe('takesTurns');
+  expect(span.attributes['code.stacktrace']).toMatch(/^ {4}at .*takesTurns .*\(/);
+  expect(log.body).toMatch(/ in takesTurns \(.*hang\.cjs:\d+:\d+\)$/);
+});
+
 it('reports again and again, and the block itself once the loop is back', async () => {
   await start({ hangThresholdMillis: 300 });
   const end = endOfHang();

@@ -139,7 +139,7 @@ describe('hang reports', () => {
     waitsFor = 1_000;
     watch({ hangThresholdMillis: 300 });
     hangFor(310);
-    expect(reports[0]?.hang).toMatchObject({ sample: undefined, running: { name: 'stuck' } });
+    expect(reports[0]?.hang).toMatchObject({ sample: undefined, location: undefined, running: { name: 'stuck' } });
   });
 });
 
@@ -162,7 +162,13 @@ it('says it on stderr at once, whatever becomes of the collector', () => {
   const running = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), name: 'GET' };
   const startedAt = Date.now() - 1_230;
   for (let i = 0; i < 2; i++)
-    new HangReporter([], 'absolute').report({ startedAt, sample: undefined, running, isStarting: false });
+    new HangReporter([], 'absolute').report({
+      startedAt,
+      sample: undefined,
+      location: undefined,
+      running,
+      isStarting: false,
+    });
   expect(written).toEqual(
     Array(2).fill(
       expect.stringMatching(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Field, Rest, SharedMemory, Slot } from '../../src/system/shared-memory.js';
+import type { CodeLocation } from '../../src/types.js';
 import type { FromWorker, SentSample, WorkerData } from '../../src/watchdog/messages.js';
 import type { HangReporter } from '../../src/watchdog/worker/hang-report.js';
 import type { Inspector } from '../../src/watchdog/worker/inspector.js';
@@ -92,8 +93,11 @@ describe('a hang', () => {
   const HANG = 1_000;
   const start = () => startLookout(undefined, { ...DATA, hangThresholdMillis: HANG });
   const running = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), name: 'GET' };
-  const frame = { functionName: 'endless', filePath: '/app.js', lineNumber: 1, columnNumber: 1, text: 'endless' };
-  const sample = { span: running, frames: [frame], accuracy: 'after' } as const;
+  const frame = (functionName: string) => {
+    const place = { filePath: '/app.js', lineNumber: 1, columnNumber: 1 };
+    return { ...place, functionName, text: functionName, functionKey: functionName };
+  };
+  const sample = { span: running, frames: [frame('endless')], isCut: false, accuracy: 'after' } as const;
   /** Each look is answered after so long; behind the last of them, none is. */
   const answerAfter = (...answers: readonly (readonly [number, SentSample])[]): void => {
     const left = [...answers];
@@ -176,6 +180,27 @@ describe('a hang', () => {
     start();
     advance(HANG + 10);
     expect(report.mock.calls.map(([hang]) => hang.sample)).toEqual([sample]);
+  });
+
+  it('is where most of the looks saw it, not where the last did', () => {
+    let looks = 0;
+    look.mockImplementation((onSample) => {
+      const frames = [frame(`helper${++looks % 50}`), frame('build'), frame('handler')];
+      onSample({ ...sample, frames, accuracy: 'during' });
+    });
+    start();
+    advance(HANG + 10);
+    const [hang] = report.mock.calls[0] as [{ location: CodeLocation }];
+    expect(hang.location.stack.map(({ functionName }) => functionName)).toEqual(['build', 'handler']);
+    expect(hang.location).toMatchObject({ frame: { functionName: 'build' }, accuracy: 'during', share: 1 });
+  });
+
+  it('is where it is in the span that hangs, not in the one before', () => {
+    const before = { ...sample, span: { ...running, spanId: 'c'.repeat(16) }, frames: [frame('before')] };
+    look.mockImplementation((onSample) => onSample(time < 0.9 * HANG ? before : sample));
+    start();
+    advance(HANG + 10);
+    expect(report.mock.calls.map(([hang]) => hang.location.frame.functionName)).toEqual(['endless']);
   });
 
   it.each<[string, readonly (readonly [number, SentSample])[]]>([

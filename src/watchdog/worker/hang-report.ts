@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, writeSync } from 'node:fs';
 import { extentIn, isLongOver } from '../../block/extent-in.js';
-import { outOfPlumbing } from '../../block/plumbing.js';
 import * as semconv from '../../semconv.js';
 import { toSeconds } from '../../system/seconds.js';
 import type { PublishedSpan } from '../../system/shared-memory.js';
-import type { StackPaths } from '../../types.js';
+import type { CodeLocation, StackPaths } from '../../types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../../version.js';
 import { codeAttributes } from '../../words/code.js';
 import { entryAttributes, type PlainEntry } from '../../words/entry.js';
@@ -26,6 +25,8 @@ export interface Hang {
   readonly startedAt: number;
   /** What the last look saw; undefined where native code keeps the thread from answering. */
   readonly sample: SentSample | undefined;
+  /** Where it is, by all looks; undefined where `sample` is. */
+  readonly location: CodeLocation | undefined;
   /** The span that runs, as the main thread last published it. */
   readonly running: PublishedSpan | undefined;
   /** Whether the program still starts. */
@@ -66,12 +67,7 @@ export class HangReporter {
   /** Never rejects. Resolved once the report has left, or could not within its time. */
   async report(hang: Hang): Promise<void> {
     const span = hang.sample ? hang.sample.span : hang.running;
-    const stack = hang.sample && resolveFrames(outOfPlumbing(hang.sample.frames));
-    const frame = stack?.[0];
-    const location =
-      frame && stack && hang.sample
-        ? outwardLocation({ frame, stack, accuracy: hang.sample.accuracy, share: 1 }, this._stackPaths)
-        : undefined;
+    const location = hang.location && outwardLocation(inSources(hang.location), this._stackPaths);
     const endedAt = Date.now();
     const state = mainThreadState();
     const entry = span && entryIn(span);
@@ -151,6 +147,11 @@ export class HangReporter {
     const { attributes, schemaUrl } = this._resource ?? this._defaultResource;
     return { attributes, schemaUrl, asyncAttributesPending: false, getRawAttributes: () => Object.entries(attributes) };
   }
+}
+
+function inSources(location: CodeLocation): CodeLocation {
+  const stack = resolveFrames(location.stack);
+  return { ...location, stack, frame: stack[0] ?? location.frame };
 }
 
 /** `node:crypto` only now: each thread loads it for itself, and most programs never hang. */

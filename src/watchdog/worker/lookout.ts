@@ -2,6 +2,7 @@
 import { Field, type PublishedSpan, Rest, type SharedMemory, Slot } from '../../system/shared-memory.js';
 import type { FromWorker, SentSample, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
+import { HangStacks } from './hang-stacks.js';
 import type { Inspector } from './inspector.js';
 import { newFilesWithMap } from './source-maps.js';
 
@@ -52,7 +53,9 @@ export class Lookout {
   private _lastLookAt = 0;
   /** How often it was looked at since that beat. */
   private _looks = 0;
-  private _lastSample: SentSample | undefined;
+  private readonly _stacks = new HangStacks();
+  /** When a look was last answered. */
+  private _answeredAt = 0;
   /** For how long a look has waited for its answer, at the most, since the beat. */
   private _longestWaitMillis = 0;
   private _nextReportMillis = 0;
@@ -200,7 +203,8 @@ export class Lookout {
     this._silentMillis = Math.max(Math.min(time - beatAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
     this._lastLookAt = 0;
     this._looks = 0;
-    this._lastSample = undefined;
+    this._stacks.clear();
+    this._answeredAt = beatAt;
     this._longestWaitMillis = 0;
     this._nextReportMillis = this._data.hangThresholdMillis;
   }
@@ -246,9 +250,10 @@ export class Lookout {
       const files = newFilesWithMap(sample.frames);
       if (files.length > 0) this._tell({ type: 'mappable', files });
       if (beatAt !== this._memory.fields[Field.BeatAt]) return;
-      this._longestWaitMillis = Math.max(this._longestWaitMillis, this._now() - askedAt);
-      // Between two callbacks there is nothing to see.
-      if (sample.frames.length > 0 || sample.span?.spanId !== this._lastSample?.span?.spanId) this._lastSample = sample;
+      const answeredAt = this._now();
+      this._longestWaitMillis = Math.max(this._longestWaitMillis, answeredAt - askedAt);
+      this._stacks.add(sample, this._answeredAt, answeredAt);
+      this._answeredAt = answeredAt;
       if (sample.frames.length === 0 && repeats > 0) setTimeout(() => this._look(repeats - 1), 1);
     });
   }
@@ -268,10 +273,10 @@ export class Lookout {
   /** What the last look saw, if that can still be what goes on. */
   private _sampleAt(time: number, running: PublishedSpan | undefined): SentSample | undefined {
     const waits = this._inspector.waitsFor(time);
-    if (waits <= STUCK_MILLIS) return this._lastSample;
+    if (waits <= STUCK_MILLIS) return this._stacks.last;
     // Stuck in native code it cannot answer a look, and what an earlier one saw is over.
     if (waits > this._longestWaitMillis * MOST_TIMES_LONGER) return undefined;
-    return this._lastSample?.span?.spanId === running?.spanId ? this._lastSample : undefined;
+    return this._stacks.last?.span?.spanId === running?.spanId ? this._stacks.last : undefined;
   }
 
   private _reportHang(time: number): void {
@@ -279,7 +284,9 @@ export class Lookout {
     this._nextReportMillis += Math.min(this._silentMillis, MAX_REPORT_INTERVAL_MILLIS);
     const startedAt = Date.now() - (time - this._beatAt);
     const running = this._memory.runningSpan();
-    const report = this._reporter.report({ startedAt, sample: this._sampleAt(time, running), running, isStarting });
+    const sample = this._sampleAt(time, running);
+    const location = sample && this._stacks.location();
+    const report = this._reporter.report({ startedAt, sample, location, running, isStarting });
     // An unhandled rejection in this thread, while a look is under way, has been seen to abort the whole process.
     const next = (): void => {
       this._reports--;
