@@ -28,6 +28,7 @@ const AREAS = [
   /^parallel\/test-(?:worker|process-(?:before)?-?exit|process-really-exit|process-uncaught|uncaught)/,
   /^parallel\/test-(?:net|http|http2|https|cluster|stream|stream2|stream3|readable|writable)-/,
   /^parallel\/test-(?:diagnostics-channel|event)/,
+  /^parallel\/test-(?:child-process|dgram|tls|zlib|broadcastchannel|signal)-/,
 ];
 
 /**
