@@ -103,6 +103,8 @@ export interface StackSample {
   readonly stack: readonly SampledFrame[];
   /** Whether the stack had more frames than were read. */
   readonly isCut: boolean;
+  /** The application's own of those that were not. */
+  readonly outer?: readonly SampledFrame[];
   readonly accuracy: 'during' | 'after';
   /** Whether it was there throughout: a native call that it made took all the time. */
   readonly isCertain: boolean;

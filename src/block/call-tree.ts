@@ -7,6 +7,8 @@ export interface WeighedStack {
   readonly stack: readonly SampledFrame[];
   /** Whether it had more frames than were read: its outermost is not where the callback began. */
   readonly isCut: boolean;
+  /** Of those that were not, the application's own. */
+  readonly outer?: readonly SampledFrame[];
   readonly accuracy: 'during' | 'after';
   /** Whether one is as good as many. */
   readonly isCertain: boolean;

@@ -93,7 +93,8 @@ function byWeight<T extends { readonly weight: number }>(values: T[]): T[] {
 }
 
 function toLocation({ sample, index }: Place, share: number): CodeLocation {
-  const stack = outOfPlumbing(sample.stack.slice(index)).map(toStackFrame);
+  const { stack: read, outer = [] } = sample;
+  const stack = [...outOfPlumbing(read.slice(index)), ...outer].map(toStackFrame);
   return { frame: stack[0] as StackFrame, stack, accuracy: sample.accuracy, share };
 }
 

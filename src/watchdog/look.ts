@@ -8,6 +8,7 @@ import { callSites, fileOf } from '../system/call-sites.js';
 import { isOwnCode } from '../system/own-code.js';
 import type { StackFrame } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
+import { isForeign } from '../words/code.js';
 
 /**
  * What runs on the blocked thread when the watchdog looks in: like a signal handler, in the midst of other people's
@@ -19,6 +20,9 @@ import { PACKAGE_NAME } from '../version.js';
  * frame costs about 1 µs.
  */
 export const MAX_FRAMES = 200;
+/** What calls them from further out is looked for so deep: of that only the application's own functions are told. */
+const MAX_DEPTH = 1_000;
+const MAX_OUTER_FRAMES = 32;
 const ANONYMOUS = '<anonymous>';
 
 /** A look takes some 80 frames, and V8 compiles in it what runs for the first time. Words of the stack, 32 KiB. */
@@ -31,6 +35,8 @@ export interface RawStack {
   readonly justEntered: boolean;
   /** Whether it goes on beyond the last frame. */
   readonly isCut: boolean;
+  /** The application's own of those beyond it. */
+  readonly outer: readonly SampledFrame[];
 }
 
 /** Frames that were seen before, by their text: the samples of a block have most of theirs in common. */
@@ -43,13 +49,27 @@ export type KnownFrames = Map<string, SampledFrame>;
  * is: with `--enable-source-maps` reading it parses maps for 100 ms, here inside the application.
  */
 export function readStack(skip: number, known: KnownFrames = new Map()): RawStack {
-  const sites = callSites(readStack, MAX_FRAMES);
-  const [first] = sites.slice(skip);
+  const sites = callSites(readStack, MAX_DEPTH);
+  const inner = sites.slice(skip, MAX_FRAMES);
+  const [first] = inner;
   return {
-    frames: markLoading(sites.slice(skip).map((site) => toFrame(site, known))),
+    frames: markLoading(inner.map((site) => toFrame(site, known))),
     justEntered: first !== undefined && isJustEntered(first),
     isCut: sites.length >= MAX_FRAMES,
+    outer: sites.length > MAX_FRAMES ? ownFrames(sites.slice(MAX_FRAMES), known) : [],
   };
+}
+
+/** The outermost: who began it all. */
+function ownFrames(sites: readonly NodeJS.CallSite[], known: KnownFrames): SampledFrame[] {
+  const frames: SampledFrame[] = [];
+  for (let i = sites.length - 1; i >= 0 && frames.length < MAX_OUTER_FRAMES; i--) {
+    const site = sites[i] as NodeJS.CallSite;
+    if (isForeign({ filePath: fileOf(site) })) continue;
+    const frame = toFrame(site, known);
+    if (isUserCode(frame) && !isOurs(frame)) frames.unshift(frame);
+  }
+  return frames;
 }
 
 function toFrame(site: NodeJS.CallSite, known: KnownFrames): SampledFrame {
@@ -97,7 +117,9 @@ function isJustEntered(site: NodeJS.CallSite): boolean {
 
 /** The file that this code is in: this package's, or the bundle of an application. */
 export function ownFile(): string {
-  return readStack(0).frames[0]?.filePath ?? '';
+  const callers = (): NodeJS.CallSite[] => callSites(callers, 1);
+  const [site] = callers();
+  return site ? fileOf(site) : '';
 }
 
 /** Where our files are, where they are ours alone and not in a bundle. */
@@ -113,6 +135,16 @@ function isPackageFile(file: string): boolean {
 
 function isOurs(frame: StackFrame): boolean {
   return OWN_FOLDER === undefined ? isOwnCode(frame) : frame.filePath.startsWith(OWN_FOLDER);
+}
+
+/** The first `count` of `stack`, and of those beyond them the application's own. */
+export function cutTo(count: number, stack: readonly SampledFrame[], { isCut, outer }: Omit<RawStack, 'frames'>) {
+  const own = stack.slice(count).filter((frame) => isUserCode(frame) && !isForeign(frame));
+  return {
+    frames: stack.slice(0, count),
+    isCut: isCut || stack.length > count,
+    outer: [...own, ...outer].slice(-MAX_OUTER_FRAMES),
+  };
 }
 
 /**

@@ -72,6 +72,8 @@ export interface SentSample {
   readonly frames: readonly SampledFrame[];
   /** Whether the stack goes on beyond them. */
   readonly isCut: boolean;
+  /** The application's own beyond them. */
+  readonly outer?: readonly SampledFrame[] | undefined;
   readonly accuracy: 'during' | 'after';
   /** What there is of an SDK, as long as no beat has come and hence no message. */
   readonly sdk?: { readonly signals: readonly Signal[]; readonly resource?: PlainResource | undefined } | undefined;

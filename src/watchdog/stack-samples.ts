@@ -25,12 +25,12 @@ export interface Look extends RawStack {
  * @param before the look before it, if there was one.
  */
 export function samplesOf(look: Look, before: Look | undefined): StackSample[] {
-  const { loopCount, callback, job, isCut, isPrompt, since, askedAt, at } = look;
+  const { loopCount, callback, job, isCut, outer, isPrompt, since, askedAt, at } = look;
   const known = before?.loopCount === loopCount && before.job === job ? before : undefined;
   const shared = known && sharedFrames(look.frames, known.frames);
   const frames = withoutNew(look, shared);
   const stack = fromUserCode(frames);
-  const sample = { loopCount, callback, isCut, isCertain: false } as const;
+  const sample = { loopCount, callback, isCut, outer, isCertain: false } as const;
   if (isPrompt) return [{ ...sample, stack, accuracy: 'during', from: since, until: at }];
   const heldUp = {
     ...sample,

@@ -18,7 +18,7 @@ import { startTimer, stopTimer } from '../system/timers.js';
 import type { StackFrame } from '../types.js';
 import { plainEntry } from '../words/entry.js';
 import { Destination } from './destination.js';
-import { type KnownFrames, ownFile, ROOM_WORDS, readStack } from './look.js';
+import { cutTo, type KnownFrames, ownFile, ROOM_WORDS, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
 import {
   type FromWorker,
@@ -452,11 +452,9 @@ export class Watchdog {
       if (isKept) this._samples.push(...samples);
       this._tellSample(samples[0] as StackSample, at, seen.frames);
     }
-    const seenFrames = stack.slice(0, MAX_SENT_FRAMES);
     return {
       span: activeSpan(),
-      frames: seenFrames,
-      isCut: seen.isCut || stack.length > MAX_SENT_FRAMES,
+      ...cutTo(MAX_SENT_FRAMES, stack, seen),
       accuracy,
       sdk: this._sdkSoFar(),
     };
@@ -476,7 +474,7 @@ function telemetryVariables(environment: NodeJS.ProcessEnv): Record<string, stri
   return Object.fromEntries(entries) as Record<string, string>;
 }
 
-const NO_STACK = { frames: [], justEntered: false, isCut: false } as const;
+const NO_STACK = { frames: [], justEntered: false, isCut: false, outer: [] } as const;
 
 /** What is known of it by now. */
 function plainResource(resource: SdkResource): PlainResource {

@@ -11,7 +11,7 @@ const MAX_STACK_FRAMES = 64;
 const MINIFIED_COLUMN = 200;
 
 /** Of a library, of Node.js, or built into V8. */
-export function isForeign({ filePath }: StackFrame): boolean {
+export function isForeign({ filePath }: Pick<StackFrame, 'filePath'>): boolean {
   return /[/\\]node_modules[/\\]|^node:|^$/.test(filePath);
 }
 

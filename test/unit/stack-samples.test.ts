@@ -13,7 +13,7 @@ function frame(name: string): SampledFrame {
 function look(stack: string, more: Partial<Look> = {}): Look {
   const frames = stack.split(' > ').map(frame).reverse();
   const times = { since: 0, askedAt: 45, at: 45.2, isPrompt: true };
-  return { loopCount: 7, callback: 2, job: 3, isCut: false, justEntered: false, frames, ...times, ...more };
+  return { loopCount: 7, callback: 2, job: 3, isCut: false, outer: [], justEntered: false, frames, ...times, ...more };
 }
 
 const LATE = { isPrompt: false, at: 55 };

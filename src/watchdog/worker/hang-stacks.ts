@@ -20,7 +20,7 @@ export class HangStacks {
 
   /** @param from when the look before was answered, and this one. Milliseconds. */
   add(sample: SentSample, from: number, until: number): void {
-    const { frames, accuracy, isCut, span } = sample;
+    const { frames, accuracy, isCut, outer = [], span } = sample;
     if (span?.spanId !== this._last?.span?.spanId) this._samples.length = 0;
     // Between two callbacks there is nothing to see.
     else if (frames.length === 0) return;
@@ -28,7 +28,7 @@ export class HangStacks {
     if (frames.length === 0) return;
     if (this._samples.length >= MAX_STACKS) this._samples.shift();
     const isCertain = accuracy === 'after';
-    this._samples.push({ loopCount: 0, callback: 0, stack: frames, isCut, isCertain, accuracy, from, until });
+    this._samples.push({ loopCount: 0, callback: 0, stack: frames, isCut, outer, isCertain, accuracy, from, until });
   }
 
   clear(): void {
