@@ -25,6 +25,7 @@ const RULES: Record<RuledOption, Rule> = {
   delayIntervalMillis: number({ default: 20, min: 1, max: 1_000 }),
   attribution: oneOf('on-demand', 'exact'),
   watchdog: boolean({ default: true }),
+  workerWatchdogs: boolean({ default: false }),
   hangThresholdMillis: number({ default: 2_000, min: 0, max: 3_600_000 }),
   hangAction: oneOf('report', 'abort'),
   hangReportUrl: {

@@ -131,8 +131,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
       attribution: sink ? 'exact' : given.attribution,
     } as const;
     this._delayWindow = config.runtimeMetrics ? new DelayWindow() : undefined;
-    const watchdog =
-      config.watchdog && isMainThread && hasSharedMemory(log) ? new Watchdog(config, log, this._sdk) : undefined;
+    const isWatched = config.watchdog && (isMainThread || config.workerWatchdogs);
+    const watchdog = isWatched && hasSharedMemory(log) ? new Watchdog(config, log, this._sdk) : undefined;
     const guard = new Guard(log);
     const reporter = new Reporter(config, this._telemetry(), log, guard);
     const delay = new DelayMeter((waitMillis) => reporter.onDelay(waitMillis), this._delayWindow);

@@ -60,8 +60,10 @@ export const SPAN_HANG = 'event loop hang';
 export const EVENT_HANG = 'eventloop.hang';
 /** Seconds so far. */
 export const ATTR_HANG_DURATION = 'eventloop.hang.duration';
-/** `running` or `sleeping`: what the operating system says of the main thread. */
+/** `running` or `sleeping`: what the operating system says of the thread. */
 export const ATTR_HANG_THREAD_STATE = 'eventloop.hang.thread_state';
+/** Of a worker thread, the number that Node.js gives it. Copied from the OpenTelemetry conventions (development status). */
+export const ATTR_THREAD_ID = 'thread.id';
 
 // The log event of a start-up that took as long as a block; it also says `code.*`.
 export const EVENT_START_UP = 'eventloop.start_up';

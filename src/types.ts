@@ -194,6 +194,13 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
    */
   watchdog?: boolean;
   /**
+   * Whether a worker thread of the application that loads the instrumentation gets a watchdog of its own, one more thread each:
+   * for the cause of its blocks, and for a report when it hangs, with the span that runs where `attribution` is `exact`. It has no
+   * stacks, and ends no process (`hangAction`). Environment: `OTEL_EVENT_LOOP_WORKER_WATCHDOGS`.
+   * @default false
+   */
+  workerWatchdogs?: boolean;
+  /**
    * A block that has gone on for so long is a hang, and the watchdog reports it while it lasts. Milliseconds, 0 to
    * 3,600,000; 0 = off. Environment: `OTEL_EVENT_LOOP_HANG_THRESHOLD_MILLIS`.
    * @default 2000

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { openSync, readSync } from 'node:fs';
+import { openSync, readlinkSync, readSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 
 /** What a thread has got so far, in milliseconds. */
@@ -32,20 +32,32 @@ export type ThreadTimeReader = () => ThreadTime | undefined;
 /** One per thread, however often the instrumentation is enabled: it keeps a descriptor open. */
 let kept: ThreadTimeReader | undefined;
 
-/** The same of the main thread, for any thread: undefined where the operating system does not tell. */
-export function mainThreadTimeReader(): ThreadTimeReader | undefined {
-  return schedstatReader(`/proc/self/task/${process.pid}/schedstat`);
+/** Where the operating system tells of this thread, for any other thread as well; undefined where it does not. */
+export function threadFolder(): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  // The main thread's id is that of its process.
+  if (isMainThread) return `/proc/self/task/${process.pid}`;
+  try {
+    return `/proc/${readlinkSync('/proc/thread-self')}`;
+  } catch {
+    return undefined;
+  }
 }
 
-/** Only the main thread knows its id, that of the process; but each has a name for itself, which is looked up as it is opened. */
+/** The same of the thread of `folder`, for any thread; see {@link threadFolder}. */
+export function threadTimeReaderOf(folder: string | undefined): ThreadTimeReader | undefined {
+  return folder === undefined ? undefined : schedstatReader(folder);
+}
+
+/** Each thread has a name for itself, which is looked up as it is opened. */
 function ownThreadTimeReader(): ThreadTimeReader | undefined {
-  return isMainThread ? mainThreadTimeReader() : schedstatReader('/proc/thread-self/schedstat');
+  return threadTimeReaderOf(isMainThread ? threadFolder() : '/proc/thread-self');
 }
 
-function schedstatReader(path: string): ThreadTimeReader | undefined {
+function schedstatReader(folder: string): ThreadTimeReader | undefined {
   if (process.platform !== 'linux') return undefined;
   try {
-    const descriptor = openSync(path, 'r');
+    const descriptor = openSync(`${folder}/schedstat`, 'r');
     const text = Buffer.alloc(96);
     const read = (): ThreadTime | undefined => {
       let length: number;

@@ -19,6 +19,10 @@ export interface WorkerData {
   readonly hangThresholdMillis: number;
   readonly hangAction: 'report' | 'abort';
   readonly stackPaths: StackPaths;
+  /** Where the operating system tells of the watched thread; see `threadFolder()`. */
+  readonly threadFolder: string | undefined;
+  /** The number of the watched thread, where it is not the main thread. */
+  readonly workerThreadId: number | undefined;
   /** Where to look for the OTLP exporters of the application: files from which to resolve. */
   readonly resolveFrom: readonly string[];
 }

@@ -7,9 +7,8 @@ interface Permission {
 
 const permission = (process as unknown as { permission?: Permission }).permission;
 
-/** Why the watchdog cannot run here; undefined where it can. */
+/** Why no watchdog can run here; undefined where one can. */
 export function whyNotWatch(): string | undefined {
-  if (!isMainThread) return 'it watches the main thread, and this is a worker';
   if (permission && !permission.has('worker')) return '--permission forbids workers (--allow-worker)';
   return undefined;
 }
@@ -19,6 +18,8 @@ export function whyNotWatch(): string | undefined {
  * `--permission --allow-worker` but without `--allow-inspector`, `connectToMainThread()` aborts the process in C++.
  */
 export function whyNotLook(): string | undefined {
+  // A session reaches the main thread, and from there on all threads at once (the NodeWorker domain): see docs/limits.md.
+  if (!isMainThread) return 'only the main thread is looked at, and this is a worker thread';
   if (!process.features.inspector) return 'this Node.js was built without the inspector';
   if (permission && !permission.has('inspector')) return '--permission forbids the inspector (--allow-inspector)';
   return undefined;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import process from 'node:process';
-import { Worker } from 'node:worker_threads';
+import { isMainThread, threadId, Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import { isLoading } from '../block/plumbing.js';
 import type { ResolvedConfig } from '../config.js';
@@ -13,7 +13,7 @@ import { spanOf } from '../otel/span-of.js';
 import { loopCount, now } from '../system/clock.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import { hasRoom } from '../system/stack-room.js';
-import { mainThreadTimeReader } from '../system/thread-time.js';
+import { threadFolder, threadTimeReaderOf } from '../system/thread-time.js';
 import { startTimer, stopTimer } from '../system/timers.js';
 import type { StackFrame } from '../types.js';
 import { plainEntry } from '../words/entry.js';
@@ -86,7 +86,7 @@ export interface WatchdogListener {
 }
 
 /**
- * The main thread's side of the watchdog: tells the worker that the loop turns, answers its looks, and keeps what they
+ * The watched thread's side of the watchdog: tells the worker that the loop turns, answers its looks, and keeps what they
  * saw until the block is over.
  */
 export class Watchdog {
@@ -96,7 +96,7 @@ export class Watchdog {
   private _lookIntervalMillis = LOOK_INTERVAL_MILLIS;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
   /** Of its own: what a look interrupts may be reading it as well. */
-  private readonly _mainThreadTime = mainThreadTimeReader();
+  private readonly _threadTime = threadTimeReaderOf(threadFolder());
   private readonly _mapsSources = process.sourceMapsEnabled === true;
   private _worker: Worker | undefined;
   /** Whether a beat came: the program is up, and so is whoever listens to `diag`. */
@@ -317,8 +317,11 @@ export class Watchdog {
       lookIntervalMillis: this._lookIntervalMillis,
       mayLook,
       hangThresholdMillis,
-      hangAction,
+      // Another thread's hang is no reason to end all of them.
+      hangAction: isMainThread ? hangAction : 'report',
       stackPaths,
+      threadFolder: threadFolder(),
+      workerThreadId: isMainThread ? undefined : threadId,
       resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
     };
     const environment = this._environment();
@@ -425,7 +428,7 @@ export class Watchdog {
   /** Also an answer that had to wait for a core: native code had not held it up. */
   private _isPrompt(lateMillis: number): boolean {
     if (lateMillis <= PROMPT_MILLIS) return true;
-    const queuedMillis = this._mainThreadTime?.()?.queuedMillis ?? 0;
+    const queuedMillis = this._threadTime?.()?.queuedMillis ?? 0;
     return lateMillis - (queuedMillis - (this.memory.fields[Field.QueuedAsked] as number)) <= PROMPT_MILLIS;
   }
 

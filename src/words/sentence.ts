@@ -38,13 +38,15 @@ export function describeHang(
   location: CodeLocation | undefined,
   threadState: string | undefined,
   entryName?: string,
+  workerThreadId?: number,
 ): string {
+  const thread = workerThreadId === undefined ? '' : ` of worker thread ${workerThreadId}`;
   const entry = entryName === undefined || entryName === spanName ? '' : ` in ${entryName}`;
   const who = spanName === undefined ? '' : ` by "${spanName}"${entry}`;
   const place = location ? placeWithShare(location) : threadState ? ` in native code, ${threadState}` : '';
   const where = spanName === undefined ? place : behind(entry, place);
   const when = isStarting ? ' at start-up' : '';
-  return `event loop hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;
+  return `event loop${thread} hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;
 }
 
 /** `start-up took 4.0 s, most of it in buildIndex (app.cjs:3:1); not counted` */

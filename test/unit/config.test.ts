@@ -14,6 +14,7 @@ const DEFAULTS = {
   delayIntervalMillis: 20,
   attribution: 'on-demand',
   watchdog: true,
+  workerWatchdogs: false,
   hangThresholdMillis: 2000,
   hangAction: 'report',
   maxBlocksPerMinute: 60,
@@ -74,6 +75,7 @@ describe('resolveConfig', () => {
     ['stackPaths', 'relative', 'short'],
     ['stackPaths', 'none', 'None'],
     ['watchdog', false, 'no'],
+    ['workerWatchdogs', true, 'no'],
     ['hangReportUrl', 'https://collector:4318', 'collector:4318'],
     ['hangReportHeaders', { 'x-key': 'a=b c' }, 'x-key'],
   ])('%s: accepts %j, refuses %j', (option, good, bad) => {

@@ -162,7 +162,7 @@ it('says it on stderr at once, whatever becomes of the collector', () => {
   const running = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), name: 'GET' };
   const startedAt = Date.now() - 1_230;
   for (let i = 0; i < 2; i++)
-    new HangReporter([], 'absolute').report({
+    new HangReporter([], 'absolute', undefined, undefined).report({
       startedAt,
       sample: undefined,
       location: undefined,

@@ -57,6 +57,10 @@ export class HangReporter {
   constructor(
     private readonly _resolveFrom: readonly string[],
     private readonly _stackPaths: StackPaths,
+    /** See `threadFolder()`. */
+    private readonly _threadFolder: string | undefined,
+    /** Undefined for the main thread. */
+    private readonly _workerThreadId: number | undefined,
   ) {}
 
   /** Loads one of the exporters that a report takes. Returns whether there was one to load. */
@@ -69,9 +73,11 @@ export class HangReporter {
     const span = hang.sample ? hang.sample.span : hang.running;
     const location = hang.location && outwardLocation(inSources(hang.location), this._stackPaths);
     const endedAt = Date.now();
-    const state = mainThreadState();
+    const state = stateOf(this._threadFolder);
     const entry = span && entryIn(span);
-    const body = describeHang(endedAt - hang.startedAt, hang.isStarting, span?.name, location, state, entry?.name);
+    const threadId = this._workerThreadId;
+    const millis = endedAt - hang.startedAt;
+    const body = describeHang(millis, hang.isStarting, span?.name, location, state, entry?.name, threadId);
     writeLine(body, span);
 
     const hangSpanId = randomHex(8);
@@ -81,8 +87,9 @@ export class HangReporter {
     const parent = isOver ? undefined : hanging;
     const traceId = parent?.traceId ?? randomHex(16);
     const attributes: Attributes = {
-      [semconv.ATTR_HANG_DURATION]: toSeconds(endedAt - hang.startedAt),
+      [semconv.ATTR_HANG_DURATION]: toSeconds(millis),
       ...(state && { [semconv.ATTR_HANG_THREAD_STATE]: state }),
+      ...(threadId !== undefined && { [semconv.ATTR_THREAD_ID]: threadId }),
       ...(entry && entryAttributes(entry)),
       ...(location && codeAttributes(location)),
     };
@@ -176,14 +183,15 @@ function writeLine(body: string, span: Pick<PublishedSpan, 'traceId' | 'spanId'>
   }
 }
 
-/** Whether the main thread uses a core or waits for something; undefined where the operating system does not tell. */
-function mainThreadState(): 'running' | 'sleeping' | undefined {
+/** Whether the thread of `folder` uses a core or waits for something; undefined where the operating system does not tell. */
+function stateOf(folder: string | undefined): 'running' | 'sleeping' | undefined {
+  if (folder === undefined) return undefined;
   try {
     let running = 0;
     for (let i = 0; i < STATE_READS; i++) {
       if (i > 0) Atomics.wait(pause, 0, 0, STATE_PAUSE_MILLIS);
-      // The main thread's id is that of its process; the state follows the name, which is in parentheses.
-      if (/\) R/.test(readFileSync(`/proc/self/task/${process.pid}/stat`, 'latin1'))) running++;
+      // It follows the name, which is in parentheses.
+      if (/\) R/.test(readFileSync(`${folder}/stat`, 'latin1'))) running++;
     }
     return running > STATE_READS / 2 ? 'running' : 'sleeping';
   } catch {

@@ -77,8 +77,8 @@ export class Lookout {
     private readonly _data: WorkerData,
     private readonly _memory: SharedMemory,
     private readonly _now: () => number,
-    /** For how long the main thread was ready to run and had no core, so far. */
-    private readonly _mainQueuedMillis: () => number,
+    /** For how long the watched thread was ready to run and had no core, so far. */
+    private readonly _watchedQueuedMillis: () => number,
     private readonly _inspector: Inspector,
     private readonly _reporter: HangReporter,
     private readonly _tell: (message: FromWorker) => void,
@@ -145,7 +145,7 @@ export class Lookout {
     if (isExcused) return this._doze(time, this._lookAfterMillis());
     let untilLookMillis = this._lookAfterMillis() - (time - beatAt);
     // A thread that has no core has no time either in which to block, and to be looked at takes some of it.
-    if (untilLookMillis <= 0) untilLookMillis += this._mainQueuedMillis() - this._queuedMillis;
+    if (untilLookMillis <= 0) untilLookMillis += this._watchedQueuedMillis() - this._queuedMillis;
     // The next beat may come by then. If it does, there is a later moment to wait for, and so on.
     if (untilLookMillis > 0) return this._doze(time, Math.max(untilLookMillis, 1));
     const waits = overslept && !this._hasWaited;
@@ -199,7 +199,7 @@ export class Lookout {
 
   private _startOver(beatAt: number, time: number): void {
     this._beatAt = beatAt;
-    this._queuedMillis = this._mainQueuedMillis();
+    this._queuedMillis = this._watchedQueuedMillis();
     this._silentMillis = Math.max(Math.min(time - beatAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
     this._lastLookAt = 0;
     this._looks = 0;
@@ -221,7 +221,7 @@ export class Lookout {
 
   /** On a machine that has no core for it, to load modules takes far longer than it does; that is no hang. */
   private _hungMillis(): number {
-    const queuedMillis = this._isStarting() ? this._mainQueuedMillis() - this._queuedMillis : 0;
+    const queuedMillis = this._isStarting() ? this._watchedQueuedMillis() - this._queuedMillis : 0;
     return this._silentMillis - queuedMillis;
   }
 

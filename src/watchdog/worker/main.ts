@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parentPort, workerData } from 'node:worker_threads';
 import { processClock, SharedMemory } from '../../system/shared-memory.js';
-import { mainThreadTimeReader } from '../../system/thread-time.js';
+import { threadTimeReaderOf } from '../../system/thread-time.js';
 import type { FromWorker, ToWorker, WorkerData } from '../messages.js';
 import { HangReporter } from './hang-report.js';
 import { Inspector } from './inspector.js';
@@ -10,14 +10,15 @@ import { filesWithoutMap, resolveFrames } from './source-maps.js';
 
 const data = workerData as WorkerData;
 const tell = (message: FromWorker): void => parentPort?.postMessage(message);
-const mainNow = (): number => processClock() + data.clockOffset;
+/** The watched thread's. */
+const watchedNow = (): number => processClock() + data.clockOffset;
 
 const memory = new SharedMemory(data.memory);
-const mainThreadTime = mainThreadTimeReader();
-const queuedMillis = (): number => mainThreadTime?.()?.queuedMillis ?? 0;
-const inspector = new Inspector(memory, mainNow, queuedMillis, (reason) => tell({ type: 'blind', reason }));
-const reporter = new HangReporter(data.resolveFrom, data.stackPaths);
-const lookout = new Lookout(data, memory, mainNow, queuedMillis, inspector, reporter, tell);
+const threadTime = threadTimeReaderOf(data.threadFolder);
+const queuedMillis = (): number => threadTime?.()?.queuedMillis ?? 0;
+const inspector = new Inspector(memory, watchedNow, queuedMillis, (reason) => tell({ type: 'blind', reason }));
+const reporter = new HangReporter(data.resolveFrom, data.stackPaths, data.threadFolder, data.workerThreadId);
+const lookout = new Lookout(data, memory, watchedNow, queuedMillis, inspector, reporter, tell);
 
 parentPort?.on('message', (message: ToWorker) => {
   if (message.type === 'resource') {

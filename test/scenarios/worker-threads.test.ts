@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import * as semconv from '../../src/semconv.js';
+import { Collector } from '../support/collector.js';
+import { expectDuration, millisOf, runScenario, type ScenarioResult } from '../support/run-fixture.js';
+import { Service, waitFor } from '../support/service.js';
+
+const WATCHED = { OTEL_EVENT_LOOP_WORKER_WATCHDOGS: 'true' };
+const LINUX = process.platform === 'linux';
+const NO_STACKS = expect.stringMatching(/no stacks: only the main thread is looked at, and this is a worker thread$/);
+
+/** Once: what is asked for holds on any machine. */
+const run = (name: string): Promise<ScenarioResult> =>
+  runScenario('worker-threads.cjs', name, { env: WATCHED, isStarved: true });
+
+describe('the watchdog of a worker thread', () => {
+  it.runIf(LINUX)('tells that a block waited, and once that there are no stacks', async () => {
+    const result = await run('waits');
+    const name = result.output.name as string;
+    const { spanId } = result.span(name);
+    const block = result.blockSpans.find(({ parentSpanId }) => parentSpanId === spanId);
+    expect(block?.attributes[semconv.ATTR_BLOCK_CAUSE]).toBe('wait');
+    expect(block?.attributes).not.toHaveProperty([semconv.ATTR_CODE_FUNCTION_NAME]);
+    expectDuration(result, millisOf(result.span(name), semconv.ATTR_BLOCK_DURATION), name);
+    expect(result.output.port).toBe('none');
+    expect(result.output.diagLines).toEqual([NO_STACKS]);
+  });
+
+  it('is gone with disable()', async () => {
+    const result = await run('disabled');
+    expect(result.blamedNames).toEqual(['in the worker']);
+    expectDuration(result, millisOf(result.span('in the worker'), semconv.ATTR_BLOCK_DURATION), 'worker');
+    expect(result.output.code).toBe(0);
+  });
+});
+
+describe('a worker thread that hangs while the main thread is well', () => {
+  const collector = new Collector();
+  let service: Service;
+  beforeAll(() => collector.start());
+  afterEach(async () => {
+    await service.kill();
+    collector.spans.length = 0;
+    collector.logs.length = 0;
+  });
+  afterAll(() => collector.close());
+
+  const start = (kind: string, options: NodeJS.ProcessEnv = {}): Promise<Service> =>
+    Service.start('worker-threads.cjs', {
+      args: ['hang', kind],
+      timeoutMillis: 60_000,
+      env: {
+        ...WATCHED,
+        OTEL_EVENT_LOOP_ATTRIBUTION: 'exact',
+        OTEL_EVENT_LOOP_HANG_THRESHOLD_MILLIS: '1000',
+        OTEL_TRACES_EXPORTER: 'otlp',
+        OTEL_LOGS_EXPORTER: 'otlp',
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+        OTEL_SERVICE_NAME: 'service-with-workers',
+        ...options,
+      },
+    });
+  /** On a machine without a core for it, the main thread may be told to hang as well. */
+  const hangOf = (threadId: number) =>
+    waitFor(
+      () =>
+        collector.spans.find(({ name, attributes }) => name === semconv.SPAN_HANG && threadOf(attributes) === threadId),
+      40_000,
+    );
+  const threadOf = (attributes: Record<string, unknown>): number => Number(attributes[semconv.ATTR_THREAD_ID]);
+
+  it.each([
+    ['loop', 'running'],
+    ['wait', 'sleeping'],
+  ])('is reported in its trace, and can be terminated: %s', async (kind, state) => {
+    service = await start(kind);
+    const { traceId, spanId, threadId } = (await service.line(0)) as Record<string, unknown>;
+    const span = await hangOf(Number(threadId));
+    expect(span).toMatchObject({ traceId, parentSpanId: spanId });
+    expect(span.attributes[semconv.ATTR_HANG_DURATION]).toBeGreaterThanOrEqual(1);
+    // One that has no core is ready to run, and the kernel calls that running as well.
+    if (LINUX) expect(span.attributes[semconv.ATTR_HANG_THREAD_STATE]).toBe(state);
+    const log = await waitFor(() =>
+      collector.logs.find(
+        ({ eventName, attributes }) => eventName === semconv.EVENT_HANG && threadOf(attributes) === threadId,
+      ),
+    );
+    expect(log).toMatchObject({ traceId, spanId });
+    expect(log.body).toContain(`event loop of worker thread ${threadId} hangs: blocked for`);
+    expect(log.body).toContain('by "endless"');
+    expect(service.stderr).toContain(`${log.body} (trace ${traceId}, span ${spanId})`);
+
+    service.child.stdin?.write('terminate');
+    expect(await service.line(1)).toEqual({ terminated: 1 });
+    expect(await service.ended).toMatchObject({ code: 0, signal: null });
+  });
+
+  it('holds up no exit of the process', async () => {
+    service = await start('loop');
+    await hangOf(Number((await service.line(0)).threadId));
+    service.child.stdin?.write('exit');
+    expect(await service.ended).toMatchObject({ code: 3, signal: null });
+  });
+
+  it('ends no process with hangAction: abort', async () => {
+    service = await start('loop', { OTEL_EVENT_LOOP_HANG_ACTION: 'abort' });
+    await hangOf(Number((await service.line(0)).threadId));
+    service.child.stdin?.write('terminate');
+    expect(await service.line(1)).toEqual({ terminated: 1 });
+    expect(await service.ended).toMatchObject({ code: 0, signal: null });
+  });
+});
