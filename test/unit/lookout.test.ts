@@ -203,6 +203,22 @@ describe('a hang', () => {
     expect(report.mock.calls.map(([hang]) => hang.location.frame.functionName)).toEqual(['endless']);
   });
 
+  it('begins anew where the start-up is over, though no beat came since', () => {
+    memory.slots[Slot.Starting] = 1;
+    start();
+    advance(1.5 * HANG);
+    expect(report.mock.calls.map(([hang]) => hang.isStarting)).toEqual([true]);
+    memory.slots[Slot.Starting] = 0;
+    // It ends, or makes its first beat.
+    advance(0.9 * HANG);
+    expect(report).toHaveBeenCalledTimes(1);
+    const startedAt = Date.now() - 0.9 * HANG;
+    advance(0.2 * HANG);
+    const [, hang] = report.mock.calls.map(([hang]) => hang);
+    expect(hang.isStarting).toBe(false);
+    expect(Math.abs(hang.startedAt - startedAt)).toBeLessThan(20);
+  });
+
   it.each<[string, readonly (readonly [number, SentSample])[]]>([
     ['what was seen ahead of a native call', [[0, sample]]],
     ['what was seen of another span', [[300, { ...sample, span: { ...running, spanId: 'c'.repeat(16) } }]]],

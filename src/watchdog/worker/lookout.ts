@@ -46,6 +46,9 @@ const MAX_DOZES = 32;
 export class Lookout {
   /** The beat that was last seen: a new one is the end of what was going on. */
   private _beatAt = -1;
+  /** When what goes on now began, as far as is known: at that beat, or when the program had started. */
+  private _sinceAt = 0;
+  private _wasStarting = false;
   /** How long this thread was awake and saw no beat. Not the wall time: the whole process may have been stopped. */
   private _silentMillis = 0;
   /** How long the main thread had waited for a core when that beat was seen. */
@@ -138,7 +141,9 @@ export class Lookout {
     fields[Field.WorkerWokeAt] = time;
     const overslept = lateMillis > OVERSLEPT_MILLIS;
     const beatAt = fields[Field.BeatAt] as number;
-    if (beatAt !== this._beatAt) this._startOver(beatAt, time);
+    const hasStarted = this._wasStarting && !this._isStarting();
+    this._wasStarting = this._isStarting();
+    if (beatAt !== this._beatAt || hasStarted) this._startOver(beatAt, time, hasStarted);
     else this._silentMillis += Math.min(time, this._wakeAt + OVERSLEPT_MILLIS) - this._wokenAt;
     this._wokenAt = time;
 
@@ -197,14 +202,16 @@ export class Lookout {
     fields[Field.WorkerLateMillis] = (fields[Field.WorkerLateMillis] as number) + millis;
   }
 
-  private _startOver(beatAt: number, time: number): void {
+  /** @param hasStarted whether the start-up is over, which is told apart: what goes on now began only then. */
+  private _startOver(beatAt: number, time: number, hasStarted: boolean): void {
     this._beatAt = beatAt;
+    this._sinceAt = hasStarted ? Math.max(beatAt, this._wokenAt) : beatAt;
     this._queuedMillis = this._watchedQueuedMillis();
-    this._silentMillis = Math.max(Math.min(time - beatAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
+    this._silentMillis = Math.max(Math.min(time - this._sinceAt, this._wakeAt + OVERSLEPT_MILLIS - this._wokenAt), 0);
     this._lastLookAt = 0;
     this._looks = 0;
     this._stacks.clear();
-    this._answeredAt = beatAt;
+    this._answeredAt = this._sinceAt;
     this._longestWaitMillis = 0;
     this._nextReportMillis = this._data.hangThresholdMillis;
   }
@@ -282,7 +289,7 @@ export class Lookout {
   private _reportHang(time: number): void {
     const isStarting = this._isStarting();
     this._nextReportMillis += Math.min(this._silentMillis, MAX_REPORT_INTERVAL_MILLIS);
-    const startedAt = Date.now() - (time - this._beatAt);
+    const startedAt = Date.now() - (time - this._sinceAt);
     const running = this._memory.runningSpan();
     const sample = this._sampleAt(time, running);
     const location = sample && this._stacks.location();
