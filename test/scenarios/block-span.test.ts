@@ -88,6 +88,17 @@ describe('a blamed span that had ended', () => {
     expect(result.output.diagLines).toEqual([]);
   });
 
+  it('is that of a request that a server had answered', async () => {
+    const result = await run('request: blocks behind its answer');
+    const request = result.span('/export');
+    const block = theOnly(result.blockSpans);
+    expect(block).toMatchObject({ traceId: request.traceId, parentSpanId: request.spanId, links: [] });
+    expect(request.attributes['eventloop.blocked']).toBeUndefined();
+    expect(block.attributes['eventloop.blocked']).toBe(true);
+    expectDuration(result, millisOf(block, 'eventloop.block.duration'), '/export');
+    expect(theOnly(result.blockLogs).body).toMatch('by "/export" in block (');
+  });
+
   it('minutes before has its trace left alone', async () => {
     const result = await run('ended minutes before');
     const request = result.span('request');
@@ -141,6 +152,18 @@ describe('a waiting span that ends in the midst of a block', () => {
     expect(result.blamedNames).toEqual(['A', 'C']);
     expect(result.blockLogs[0]?.body).toMatch('by "A"');
     expect(result.blockLogs[1]?.body).toMatch('by "C" in block (');
+  });
+
+  it('as a request that waits for its database, beside two that block, on a real server', async () => {
+    const result = await run('requests: another blocks on behind one that waited');
+    expectBlocks(result, [
+      ['/A', result.measured('/A')],
+      ['/C', result.measured('/C')],
+    ]);
+    const [first] = result.blockSpans as [FixtureSpan];
+    expect(result.span('/waiter').links).toEqual([first.spanId]);
+    expect(result.blamedNames.sort()).toEqual(['/A', '/C']);
+    expect(result.blockLogs[1]?.body).toMatch('by "/C"');
   });
 
   it('leaves the block of code under no span to nobody', async () => {
