@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import pg from 'pg';
+import { DATABASE_URL } from '../database-url.mjs';
 import { inSpan } from '../span.mjs';
 
-const client = new pg.Client(process.env.DATABASE_URL);
+const client = new pg.Client(DATABASE_URL);
 await client.connect();
 process.once('disconnect', () => client.end());
 
