@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run example -- NAME`: one of the stories, from the trouble to the repair; `-- --list` has their names. `--quick`
-// shortens it, `--step N` runs one of those that a story has.
+// shortens it, `--step N` runs one of those that a story has, `--engine` takes the real engine in place of what is embedded.
 import { existsSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { MissingEngine } from './stories/support/engines.mjs';
 import { install } from './stories/support/install.mjs';
 import { endAll } from './stories/support/process.mjs';
 import { Report } from './stories/support/report.mjs';
 
 const LIMIT_SECONDS = 120;
-const USAGE = 'npm run example -- NAME [--quick] [--step N] | --list';
+const USAGE = 'npm run example -- NAME [--engine] [--quick] [--step N] | --list';
 
 const STORIES = new URL('./stories/', import.meta.url);
 const names = readdirSync(STORIES).filter((name) => existsSync(new URL(`${name}/story.mjs`, STORIES)));
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { list: { type: 'boolean' }, quick: { type: 'boolean' }, step: { type: 'string' } },
+  options: {
+    engine: { type: 'boolean' },
+    list: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    step: { type: 'string' },
+  },
 });
 const [name] = positionals;
 if (values.list) await list();
@@ -39,12 +45,18 @@ async function run() {
   // What the stories need is installed once; that is not their time.
   install(report);
   const story = await load(name);
+  if (values.engine && !(await prepare(story, report))) process.exit(1);
   report.heading(`${name}: ${story.summary}`);
   // A quick one is a test, and a starved machine may take its time; what is shown to people ends by itself.
   const limit = setTimeout(() => report.fail(`not through after ${LIMIT_SECONDS} s`), LIMIT_SECONDS * 1000);
   if (values.quick) clearTimeout(limit);
   try {
-    await story.run({ report, quick: values.quick ?? false, step: values.step && Number(values.step) });
+    await story.run({
+      report,
+      quick: values.quick ?? false,
+      engine: values.engine ?? false,
+      step: values.step && Number(values.step),
+    });
   } catch (error) {
     report.check(`it came to its end: ${error.stack}`, false);
   } finally {
@@ -54,6 +66,19 @@ async function run() {
   report.end((performance.now() - startedAt) / 1000);
   // Connections to services that were killed keep nobody here.
   process.exit();
+}
+
+/** Whether its engine is there; where it is not, a line has said how to get it. What it takes to build one is not its time. */
+async function prepare({ engine }, report) {
+  try {
+    if (engine === undefined) throw new MissingEngine(`${name} has no engine: what it needs is Node.js`);
+    await engine.prepare(report);
+    return true;
+  } catch (error) {
+    if (!(error instanceof MissingEngine)) throw error;
+    console.error(`npm run example -- ${name} --engine: ${error.message}`);
+    return false;
+  }
 }
 
 function load(story) {

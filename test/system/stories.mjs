@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run test:stories`, or `-- NAME…`: each story of examples/, shortened. Is the culprit found, does its repair help? A
-// check that does not hold fails, and so does a story that does not come to its end.
+// check that does not hold fails, and so does a story that does not come to its end. `npm run test:engines` is the same
+// with the real engines, of the stories that have one; where an engine is missing, its story fails.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
 import { REPOSITORY } from '../support/apps.mjs';
 
 /** Generous: on a machine with nothing else to do the longest takes half a minute. */
-const LIMIT_MILLIS = 600_000;
+const LIMIT_MILLIS = 1_200_000;
 
 const LINTED = [
   'database-rows/legacy/stock.mjs',
@@ -15,14 +17,20 @@ const LINTED = [
 ];
 
 const folder = join(REPOSITORY, 'examples/stories');
-const all = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'story.mjs')));
-const asked = process.argv.slice(2);
+const { values, positionals: asked } = parseArgs({ allowPositionals: true, options: { engine: { type: 'boolean' } } });
+const flags = values.engine ? ['--engine', '--quick'] : ['--quick'];
+const all = readdirSync(folder)
+  .filter((name) => existsSync(join(folder, name, 'story.mjs')))
+  .filter(
+    (name) => !values.engine || /^export const engine\b/m.test(readFileSync(join(folder, name, 'story.mjs'), 'utf8')),
+  );
 const startedAt = performance.now();
 let passed = 0;
 let failed = 0;
 
 for (const name of asked.length > 0 ? asked : all) {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['examples/run.mjs', name, '--quick'], {
+  const begunAt = performance.now();
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['examples/run.mjs', name, ...flags], {
     cwd: REPOSITORY,
     encoding: 'utf8',
     timeout: LIMIT_MILLIS,
@@ -32,10 +40,17 @@ for (const name of asked.length > 0 ? asked : all) {
   const isWhole = status === 0 && held.length > 0 && broken.length === 0;
   passed += held.length;
   failed += isWhole ? 0 : Math.max(1, broken.length);
-  console.log(isWhole ? `ok      ${name}: ${held.length} checks` : `FAILED  ${name} ended with ${status ?? signal}`);
+  const seconds = ((performance.now() - begunAt) / 1000).toFixed(0);
+  console.log(
+    isWhole ? `ok      ${name}: ${held.length} checks, ${seconds} s` : `FAILED  ${name} ended with ${status ?? signal}`,
+  );
   if (!isWhole) console.log(`${stdout}\n${stderr}`.replace(/^/gm, '        '));
 }
-if (asked.length === 0) lint();
+if (asked.length === 0 && !values.engine) {
+  lint();
+  addresses();
+  missingEngine();
+}
 
 console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
 console.log(`${passed} passed, ${failed} failed`);
@@ -54,4 +69,33 @@ function lint() {
   if (isRight) passed++;
   else failed++;
   console.log(isRight ? 'ok      the linter' : `FAILED  the linter found ${files}\n${stderr}`);
+}
+
+/** Nothing goes to pg's default address, where somebody else's database may be: without its own it says so. */
+function addresses() {
+  const { DATABASE_URL, ...env } = process.env;
+  for (const file of ['server.mjs', 'psql.mjs']) {
+    const { status, stderr } = spawnSync(process.execPath, [join(folder, 'database-rows', file)], {
+      env,
+      encoding: 'utf8',
+    });
+    const isRight = status === 1 && stderr.includes('DATABASE_URL is not set');
+    if (isRight) passed++;
+    else failed++;
+    console.log(isRight ? `ok      ${file} without an address` : `FAILED  ${file} without an address\n${stderr}`);
+  }
+}
+
+/** One line that says how to get it, in place of a story. */
+function missingEngine() {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/run.mjs', 'loop-latency', '--engine'], {
+    cwd: REPOSITORY,
+    encoding: 'utf8',
+    env: { ...process.env, PATH: '' },
+  });
+  const isRight =
+    status === 1 && stdout === '' && /^.*prometheus is not there; .*apt-get install.* prometheus\n$/.test(stderr);
+  if (isRight) passed++;
+  else failed++;
+  console.log(isRight ? 'ok      a missing engine' : `FAILED  a missing engine: ${status}\n${stdout}${stderr}`);
 }

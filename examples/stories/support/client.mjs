@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Sends one request over a connection of its own. Resolves to what came of it; `status` is 0 where no answer came within
  * `limitMillis`, or the connection broke.
  */
-export function send(url, { method = 'GET', body, headers = {}, limitMillis = 30_000 } = {}) {
+export function send(url, { method = 'GET', body, headers = {}, limitMillis = 120_000 } = {}) {
   const startedAt = performance.now();
   const json = body === undefined ? undefined : JSON.stringify(body);
   return new Promise((resolve) => {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services and servers as processes of their own, none of which outlives the story.
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { STORIES } from './install.mjs';
 
-/** Generous: a machine with better things to do starts a process in seconds. */
-const START_LIMIT_MILLIS = 60_000;
-const END_LIMIT_MILLIS = 20_000;
+/** Generous: on a machine with a queue for its cores a process takes a minute to start that starts in one second. */
+const START_LIMIT_MILLIS = 300_000;
+const END_LIMIT_MILLIS = 60_000;
+const UNTIL_LIMIT_MILLIS = 300_000;
 const TRACING = new URL('../../demo/tracing.mjs', import.meta.url).href;
 
 const running = new Set();
@@ -49,6 +50,34 @@ export async function start(file, { receiver, imports = receiver ? [TRACING] : [
   return service;
 }
 
+/**
+ * Starts a program that is not ours. `isUp(pattern)`: whether it has said that, or `pattern` is undefined; throws once it
+ * has ended, with what it said last.
+ */
+export function startProgram(command, args, { cwd, env = {} } = {}) {
+  const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  running.add(child);
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (text) => (said = (said + text).slice(-20_000)));
+  }
+  const ended = new Promise((resolve) => child.once('close', resolve)).then(() => running.delete(child));
+  child.once('error', (error) => (said += error));
+  return {
+    get said() {
+      return said;
+    },
+    isUp(pattern = /(?:)/) {
+      if (!running.has(child)) throw new Error(`${command} ended with ${child.signalCode ?? child.exitCode}\n${said}`);
+      return pattern.test(said);
+    },
+    async kill(signal = 'SIGKILL') {
+      child.kill(signal);
+      await ended;
+    },
+  };
+}
+
 /** Asks it to end, so that it sends its last telemetry; at the latest it is killed. */
 export async function end({ child, ended }) {
   if (child.connected) child.disconnect();
@@ -63,7 +92,7 @@ export async function kill({ child, ended }) {
 }
 
 /** Waits until `look` finds something, and returns it. */
-export async function until(look, what, limitMillis = 60_000) {
+export async function until(look, what, limitMillis = UNTIL_LIMIT_MILLIS) {
   const startedAt = performance.now();
   for (;;) {
     const found = await look();
@@ -73,12 +102,23 @@ export async function until(look, what, limitMillis = 60_000) {
   }
 }
 
+/**
+ * For servers that have to be told theirs. From below those that systems give to connections and to servers which take
+ * any, so that nobody is given it before its server listens.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** The story's settings win over those of the user's shell. */

