@@ -195,7 +195,7 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
   watchdog?: boolean;
   /**
    * Whether a worker thread of the application that loads the instrumentation gets a watchdog of its own, one more thread each:
-   * for the cause of its blocks, and for a report when it hangs, with the span that runs where `attribution` is `exact`. It has no
+   * for a report when it hangs, with the span that runs where `attribution` is `exact`, and to tell blocks that wait. It has no
    * stacks, and ends no process (`hangAction`). Environment: `OTEL_EVENT_LOOP_WORKER_WATCHDOGS`.
    * @default false
    */
