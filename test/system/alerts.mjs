@@ -6,29 +6,30 @@
 // The rules are the shipped ones, with shorter times so that this takes about a minute (see `hasten`). Debian's
 // Prometheus cannot receive OTLP, so the rules for OTLP get what is scraped, renamed to what OTLP makes of it.
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parse, stringify } from 'yaml';
-import { REPOSITORY, temporaryFolder } from '../support/apps.mjs';
+import {
+  BLOCK_ALERTS,
+  closeServers,
+  dashboardQueries,
+  emptyQueries,
+  hasten,
+  listen,
+  MONITORING,
+  pageQueries,
+  ready,
+  startAlertmanager,
+  startBasicService,
+  startLoad,
+  startWebhook,
+  write,
+} from '../support/alerting.mjs';
 import { endChildren, freePort, startChild } from '../support/servers.mjs';
 
-const MONITORING = join(REPOSITORY, 'examples/monitoring');
 const SPELLINGS = ['scraped', 'otlp'];
-const BLOCK_ALERTS = ['EventLoopDelayP99High', 'EventLoopDelayed', 'EventLoopBlocksOften', 'EventLoopBlockedShareHigh'];
-/** So many requests arrive together in each second. On `/slow` each blocks for 200 ms; a scrape gets through between. */
-const CLIENTS = 4;
-const LOAD_PERIOD_MILLIS = 1000;
 const ALERT_TIMEOUT_MILLIS = 60_000;
 
 const startedAt = performance.now();
-const folder = temporaryFolder();
-const servers = [];
-
 let isOver = false;
 let passed = 0;
 let failed = 0;
@@ -39,7 +40,7 @@ try {
   failed++;
   console.log(`FAILED  ${error.stack}`);
 }
-for (const server of servers) server.close().closeAllConnections();
+closeServers();
 isOver = true;
 await endChildren('SIGKILL');
 console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
@@ -61,8 +62,7 @@ function checkRules(spelling) {
 async function checkAlerts() {
   const service = await startService();
   const webhook = await startWebhook();
-  const alertmanager = await startAlertmanager(webhook.url);
-  const prometheus = await startPrometheus(service.metricsPort, alertmanager.port);
+  const prometheus = await startPrometheus(service.metricsPort, await startAlertmanager(webhook.url));
 
   const load = startLoad(service.url);
   await load.to('/quick');
@@ -72,7 +72,7 @@ async function checkAlerts() {
   await load.to('/slow');
   const blockAlerts = SPELLINGS.flatMap((spelling) => BLOCK_ALERTS.map((alert) => `${alert} ${spelling}`));
   await checkSoon('blocked, alerts', blockAlerts, webhook.isFiring);
-  await checkDashboard(prometheus.url);
+  await checkQueries(prometheus.url);
 
   await load.to('/quick');
   await checkSoon('fixed, resolves', blockAlerts, webhook.isResolved);
@@ -95,60 +95,15 @@ async function checkAlerts() {
   await load.end();
 }
 
-/** examples/basic as it is; environment variables make it a target for scrapes. */
+/** Environment variables make it a target for scrapes. */
 async function startService() {
   const metricsPort = await freePort();
-  const child = start(process.execPath, [join(REPOSITORY, 'examples/basic/server.mjs')], {
-    PORT: '0',
-    // None leaves the process, and blocks have their route all the same.
-    OTEL_TRACES_EXPORTER: 'otlp',
-    OTEL_TRACES_SAMPLER: 'always_off',
-    OTEL_LOGS_EXPORTER: 'none',
+  const service = await startBasicService({
     OTEL_METRICS_EXPORTER: 'prometheus',
     OTEL_EXPORTER_PROMETHEUS_HOST: '127.0.0.1',
     OTEL_EXPORTER_PROMETHEUS_PORT: `${metricsPort}`,
-    OTEL_EVENT_LOOP_METRIC_ATTRIBUTES: 'http.route',
   });
-  for await (const line of createInterface(child.stdout)) {
-    const [url] = /http:\S+/.exec(line) ?? [];
-    if (url) return { child, url, metricsPort };
-  }
-  throw new Error('the service did not start');
-}
-
-/** Asks for one path in every second; `to` changes it once the last answers on the old one are there. */
-function startLoad(base) {
-  let path;
-  let busy = Promise.resolve();
-  const client = async (own) => {
-    while (path === own) {
-      await sleep(LOAD_PERIOD_MILLIS - (performance.now() % LOAD_PERIOD_MILLIS));
-      const response = await fetch(base + own);
-      await response.arrayBuffer();
-    }
-  };
-  const change = async (next) => {
-    path = next;
-    await busy;
-    if (next) busy = Promise.all(Array.from({ length: CLIENTS }, () => client(next)));
-  };
-  return { to: change, end: () => change(undefined) };
-}
-
-/** Receives what Alertmanager sends, and knows what fires by `alert job`. */
-async function startWebhook() {
-  const states = new Map();
-  const url = await listen(async (request, response) => {
-    for (const { status, labels } of (await json(request)).alerts)
-      states.set(`${labels.alertname} ${labels.job}`, status);
-    response.end();
-  });
-  return {
-    url,
-    isFiring: (name) => states.get(name) === 'firing',
-    isResolved: (name) => states.get(name) === 'resolved',
-    firing: () => Array.from(states.keys()).filter((name) => states.get(name) === 'firing'),
-  };
+  return { ...service, metricsPort };
 }
 
 /** A target that answers scrapes, with nothing of an event loop in it. */
@@ -159,29 +114,7 @@ async function startBareTarget() {
   return Number(new URL(url).port);
 }
 
-async function startAlertmanager(webhookUrl) {
-  const port = await freePort();
-  const config = {
-    route: {
-      receiver: 'test',
-      group_by: ['alertname', 'job'],
-      group_wait: '1s',
-      group_interval: '1s',
-      repeat_interval: '1h',
-    },
-    receivers: [{ name: 'test', webhook_configs: [{ url: webhookUrl, send_resolved: true }] }],
-  };
-  start('prometheus-alertmanager', [
-    `--config.file=${write('alertmanager.yaml', config)}`,
-    `--storage.path=${join(folder, 'alertmanager')}`,
-    `--web.listen-address=127.0.0.1:${port}`,
-    '--cluster.listen-address=',
-  ]);
-  await ready(`http://127.0.0.1:${port}/-/ready`);
-  return { port };
-}
-
-async function startPrometheus(metricsPort, alertmanagerPort) {
+async function startPrometheus(metricsPort, alerting) {
   const port = await freePort();
   const target = (metrics) => write('target.json', [{ targets: [`127.0.0.1:${metrics}`] }]);
   const file_sd_configs = [{ files: [target(metricsPort)], refresh_interval: '1s' }];
@@ -195,8 +128,8 @@ async function startPrometheus(metricsPort, alertmanagerPort) {
   });
   const config = {
     global: { scrape_interval: '2s', scrape_timeout: '2s', evaluation_interval: '1s' },
-    rule_files: SPELLINGS.map((spelling) => write(`rules-${spelling}.yaml`, hasten(spelling))),
-    alerting: { alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${alertmanagerPort}`] }] }] },
+    rule_files: SPELLINGS.map(hasten),
+    alerting,
     scrape_configs: [
       { job_name: 'scraped', file_sd_configs, relabel_configs },
       {
@@ -211,48 +144,28 @@ async function startPrometheus(metricsPort, alertmanagerPort) {
       },
     ],
   };
-  start('prometheus', [
-    `--config.file=${write('prometheus.yaml', config)}`,
-    `--storage.tsdb.path=${join(folder, 'prometheus')}`,
+  const path = write('prometheus.yaml', config);
+  const child = start('prometheus', [
+    `--config.file=${path}`,
+    `--storage.tsdb.path=${path}.data`,
     `--web.listen-address=127.0.0.1:${port}`,
     // Else an alert that stopped firing is sent as resolved only every minute.
     '--rules.alert.resend-delay=1s',
   ]);
   const url = `http://127.0.0.1:${port}`;
-  await ready(`${url}/-/ready`);
+  await ready(`${url}/-/ready`, child);
   return { url, retarget: target };
 }
 
-/**
- * The shipped rules with shorter times and each for its own job: windows of minutes become 8 s, those of an hour and more
- * stay; `for` becomes 2 s.
- */
-function hasten(spelling) {
-  const rules = parse(readFileSync(join(MONITORING, `prometheus/rules-${spelling}.yaml`), 'utf8'));
-  for (const group of rules.groups) {
-    for (const rule of group.rules) {
-      rule.for = '2s';
-      // Not the one that looks back for what there was before it fell silent.
-      rule.expr = rule.expr.replaceAll(/\[[135]m\]/g, '[8s]');
-    }
-  }
-  return rules;
-}
-
-/** Every query of the dashboard, as Grafana would send it, must find something while the loop is blocked. */
-async function checkDashboard(prometheusUrl) {
-  const dashboard = JSON.parse(readFileSync(join(MONITORING, 'grafana/event-loop.json'), 'utf8'));
-  const exprs = dashboard.panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => expr ?? []));
+/** Every query of the dashboard and of the pages must find something while the loop is blocked. */
+async function checkQueries(prometheusUrl) {
   for (const job of SPELLINGS) {
-    const empty = [];
-    for (const expr of exprs) {
-      const query = expr.replaceAll('$__rate_interval', '8s').replaceAll('$service', job).replaceAll('$instance', '.+');
-      const response = await fetch(`${prometheusUrl}/api/v1/query?${new URLSearchParams({ query })}`);
-      const { status, data, error } = await response.json();
-      const found = status === 'success' && data.result.some(({ value }) => Number(value[1]) > 0);
-      if (!found) empty.push(`${expr}: ${error ?? 'nothing'}`);
-    }
-    check(`the dashboard's ${exprs.length} queries find the job "${job}"`, empty.length === 0, empty.join('\n'));
+    const queries = dashboardQueries(job);
+    const empty = await emptyQueries(prometheusUrl, queries);
+    check(`the dashboard's ${queries.length} queries find the job "${job}"`, empty.length === 0, empty.join('\n'));
+    const page = pageQueries(job);
+    const emptyOnPage = await emptyQueries(prometheusUrl, page);
+    check(`the ${page.length} queries of the page find "${job}"`, emptyOnPage.length === 0, emptyOnPage.join('\n'));
   }
 }
 
@@ -278,27 +191,4 @@ function start(command, args, env) {
     if (!isOver) console.log(`${command} ended with ${code}\n${child.said}`);
   });
   return child;
-}
-
-async function listen(handler) {
-  const server = createServer(handler).listen(0, '127.0.0.1');
-  servers.push(server);
-  await once(server, 'listening');
-  return `http://127.0.0.1:${server.address().port}`;
-}
-
-async function ready(url) {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const response = await fetch(url).catch(() => undefined);
-    if (response?.ok) return;
-    await sleep(100);
-  }
-  throw new Error(`nothing answers at ${url}`);
-}
-
-/** Writes YAML, of which JSON is a part. */
-function write(name, content) {
-  const path = join(folder, name);
-  writeFileSync(path, name.endsWith('.json') ? JSON.stringify(content) : stringify(content));
-  return path;
 }
