@@ -51,9 +51,9 @@ async function startServer([command, ...args], greeting, cwd) {
   }
 }
 
-/** A child process that ends with this one, at the latest; `said` is the end of what it said. */
-export function startChild(command, args, env, cwd) {
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
+/** A child process that ends with this one, at the latest; `said` is the end of what it said. `stdio`: see `spawn`. */
+export function startChild(command, args, env, cwd, stdio = 'pipe') {
+  const child = spawn(command, args, { cwd, stdio, env: { ...process.env, ...env } });
   child.said = '';
   const keep = (chunk) => {
     child.said = (child.said + chunk).slice(-4000);
