@@ -2,7 +2,8 @@
 // Instructions per request of the server of overhead.mjs, counted by valgrind: other processes, which make CPU time here
 // what it is, change nothing about them. Those of the main thread in user mode, without garbage collection; V8 does not
 // optimise quite the same in each process, some 10,000 a request. MODE=exact is what is held against OpenTelemetry alone.
-// Needs Debian's package `valgrind`; two minutes.
+// OTEL_TRACES_SAMPLER=traceidratio OTEL_TRACES_SAMPLER_ARG=0: of requests that are not sampled. Needs Debian's package
+// `valgrind`; two minutes.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -46,7 +46,9 @@ describe('the built files', () => {
   const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.cjs'));
 
   it.each(files)('%s is strict', (file) => {
-    expect(readFileSync(join(DIST, file), 'utf8')).toMatch(/^(?:\/\*![^*]*\*\/\s)?(?:"use strict"|'use strict');/);
+    expect(readFileSync(join(DIST, file), 'utf8')).toMatch(
+      /^(?:#!.*\n)?(?:\/\*![^*]*\*\/\s)?(?:"use strict"|'use strict');/,
+    );
   });
 
   it('have a worker that is strict', () => {
