@@ -94,7 +94,10 @@ export function nodeBinaries(majors) {
     // Without a package.json of its own, npm would install into the repository.
     if (!existsSync(join(folder, 'package.json'))) writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
     const builds = `node-${process.platform}-${process.arch}`;
-    npm(['install', '--ignore-scripts', ...missing.map((major) => `node${major}@npm:${builds}@${NODE_VERSIONS[major]}`)], folder);
+    npm(
+      ['install', '--ignore-scripts', ...missing.map((major) => `node${major}@npm:${builds}@${NODE_VERSIONS[major]}`)],
+      folder,
+    );
   }
   return new Map(majors.map((major) => [major, binary(major)]));
 }
