@@ -24,11 +24,8 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 export const REPOSITORY = resolve(import.meta.dirname, '../..');
 export const PACKAGE_NAME = 'opentelemetry-instrumentation-event-loop';
 
-/**
- * Of each major version the one that is tried: a new one is not to fail a change that has nothing to do with it. On 26.12 the hooks
- * of several kinds of handles, ticks and finalizers are not what they were, and the scenarios fail: docs/compatibility.md.
- */
-const NODE_VERSIONS = { 20: '20', 22: '22.23.3', 24: '24.21.0', 26: '26.10.0' };
+/** Of each major version the one that is tried: a new one is not to fail a change that has nothing to do with it. */
+const NODE_VERSIONS = { 20: '20', 22: '22.23.3', 24: '24.21.0', 26: '26.12.1' };
 export const NODE_MAJORS = Object.keys(NODE_VERSIONS).map(Number);
 const OWN_MAJOR = Number(process.versions.node.split('.')[0]);
 
