@@ -47,9 +47,10 @@ interface Stat {
   readonly startTicks: string;
 }
 
-function statOf(pid: number): Stat | undefined {
+/** @param path of a process, or of one of its threads. */
+function statOf(path: number | string): Stat | undefined {
   // The name, in parentheses, may hold anything.
-  const fields = read(`${pid}/stat`)
+  const fields = read(`${path}/stat`)
     ?.replace(/^.*\) /s, '')
     .split(' ');
   return fields && { state: fields[0] ?? '', startTicks: fields[19] ?? '' };
@@ -114,13 +115,13 @@ export interface ThreadFacts {
 /** Its main thread, which has its id. */
 export function mainThreadOf(pid: number): ThreadFacts | undefined {
   const task = `${pid}/task/${pid}`;
-  const state = read(`${task}/stat`)?.replace(/^.*\) /s, '')[0];
-  if (state === undefined) return undefined;
+  const stat = statOf(task);
+  if (stat === undefined) return undefined;
   const [cpu = 0, queued = 0] = (read(`${task}/schedstat`) ?? '').split(' ').map(Number);
   const waitsIn = read(`${task}/wchan`)?.trim();
   const systemCall = /^\d+/.exec(read(`${task}/syscall`) ?? '')?.[0];
   return {
-    state,
+    state: stat.state,
     cpuMillis: cpu / 1e6,
     queuedMillis: queued / 1e6,
     waitsIn: waitsIn === '0' || waitsIn === '' ? undefined : waitsIn,

@@ -5,9 +5,9 @@ import { locate } from '../block/location.js';
 import { markLoading, roleOf } from '../block/plumbing.js';
 import type { SampledFrame, StackSample } from '../model.js';
 import { toPath } from '../system/to-path.js';
-import type { CodeLocation, StackFrame } from '../types.js';
+import type { CodeLocation } from '../types.js';
 import { PACKAGE_NAME } from '../version.js';
-import { resolveFrames } from '../watchdog/worker/source-maps.js';
+import { resolveLocation } from '../watchdog/worker/source-maps.js';
 import type { InspectorClient } from './inspector-client.js';
 import { LOOK_SOURCE } from './look-source.js';
 import { type InsideFrame, type InsideLook, type InsideSpan, SCRIPT } from './messages.js';
@@ -72,7 +72,8 @@ export async function takeSnapshot(client: InspectorClient, pid: number, deadlin
     busyShare: busyMillis > 0 ? 1 - Math.min((last.idleMillis - first.idleMillis) / busyMillis, 1) : 0,
     cpuShare: before && after ? Math.min((after.cpuMillis - before.cpuMillis) / lookedMillis, 1) : undefined,
     queuedShare: before && after ? Math.min((after.queuedMillis - before.queuedMillis) / lookedMillis, 1) : undefined,
-    location: location && { ...location, ...inSources(location) },
+    // Maps are read here, and not in the process.
+    location: location && resolveLocation(location),
     span: isBlocked ? last.span : span,
     hasOpenTelemetry: last.hasOpenTelemetry,
     isWatched: last.isWatched,
@@ -123,10 +124,4 @@ function toFrame({ text, functionName, file, line, column, startLine, startColum
 /** The script that looks, or the package where it is in the process already. */
 function isOurs(file: string, text: string): boolean {
   return text.includes(SCRIPT) || new RegExp(`[/\\\\]${PACKAGE_NAME}[/\\\\]dist[/\\\\]`).test(file);
-}
-
-/** Maps are read here, and not in the process. */
-function inSources({ stack }: CodeLocation): { frame: StackFrame; stack: readonly StackFrame[] } {
-  const mapped = resolveFrames(stack);
-  return { frame: mapped[0] as StackFrame, stack: mapped };
 }

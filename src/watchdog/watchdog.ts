@@ -95,8 +95,9 @@ export class Watchdog {
   private _listener: WatchdogListener | undefined;
   private _lookIntervalMillis = LOOK_INTERVAL_MILLIS;
   private readonly _inspector = process.features.inspector ? process.getBuiltinModule('node:inspector') : undefined;
+  private readonly _threadFolder = threadFolder();
   /** Of its own: what a look interrupts may be reading it as well. */
-  private readonly _threadTime = threadTimeReaderOf(threadFolder());
+  private readonly _threadTime = threadTimeReaderOf(this._threadFolder);
   private readonly _mapsSources = process.sourceMapsEnabled === true;
   private _worker: Worker | undefined;
   /** Whether a beat came: the program is up, and so is whoever listens to `diag`. */
@@ -320,7 +321,7 @@ export class Watchdog {
       // Another thread's hang is no reason to end all of them.
       hangAction: isMainThread ? hangAction : 'report',
       stackPaths,
-      threadFolder: threadFolder(),
+      threadFolder: this._threadFolder,
       workerThreadId: isMainThread ? undefined : threadId,
       resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
     };

@@ -13,7 +13,7 @@ import { describeHang } from '../../words/sentence.js';
 import type { SentSample, Signal } from '../messages.js';
 import { forgetExporters, prepare, send } from './exporters.js';
 import type { Attributes, ExportedLog, ExportedSpan } from './items.js';
-import { resolveFrames } from './source-maps.js';
+import { resolveLocation } from './source-maps.js';
 
 const SEVERITY_ERROR = 17;
 const KIND_INTERNAL = 0;
@@ -71,7 +71,7 @@ export class HangReporter {
   /** Never rejects. Resolved once the report has left, or could not within its time. */
   async report(hang: Hang): Promise<void> {
     const span = hang.sample ? hang.sample.span : hang.running;
-    const location = hang.location && outwardLocation(inSources(hang.location), this._stackPaths);
+    const location = hang.location && outwardLocation(resolveLocation(hang.location), this._stackPaths);
     const endedAt = Date.now();
     const state = stateOf(this._threadFolder);
     const entry = span && entryIn(span);
@@ -154,11 +154,6 @@ export class HangReporter {
     const { attributes, schemaUrl } = this._resource ?? this._defaultResource;
     return { attributes, schemaUrl, asyncAttributesPending: false, getRawAttributes: () => Object.entries(attributes) };
   }
-}
-
-function inSources(location: CodeLocation): CodeLocation {
-  const stack = resolveFrames(location.stack);
-  return { ...location, stack, frame: stack[0] ?? location.frame };
 }
 
 /** `node:crypto` only now: each thread loads it for itself, and most programs never hang. */

@@ -2,7 +2,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { StackFrame } from '../../types.js';
+import type { CodeLocation, StackFrame } from '../../types.js';
 import { inSource, sourcePath } from '../map-frame.js';
 import { nameModule } from '../module-name.js';
 import { type Original, originalsAt, type Position, type RawMap } from './mappings.js';
@@ -36,6 +36,12 @@ const maps = new Map<string, LoadedMap | undefined>();
 /** Whether on disk something says where the map of `file` is. */
 export function hasMap(file: string): boolean {
   return mapUrlOf(file) !== undefined;
+}
+
+/** `location` in its source, as far as {@link resolveFrames} knows it. */
+export function resolveLocation(location: CodeLocation): CodeLocation {
+  const stack = resolveFrames(location.stack);
+  return { ...location, stack, frame: stack[0] ?? location.frame };
 }
 
 /** `frames` in their sources, as far as maps are to be found, and with the names of modules that they load. */
