@@ -19,8 +19,7 @@ let service: Service;
 beforeAll(() => collector.start());
 afterEach(async () => {
   await service.kill();
-  collector.spans.length = 0;
-  collector.logs.length = 0;
+  collector.clear();
 });
 afterAll(() => {
   rmSync(folder, { recursive: true });

@@ -40,8 +40,7 @@ describe('a worker thread that hangs while the main thread is well', () => {
   beforeAll(() => collector.start());
   afterEach(async () => {
     await service.kill();
-    collector.spans.length = 0;
-    collector.logs.length = 0;
+    collector.clear();
   });
   afterAll(() => collector.close());
 

@@ -87,6 +87,12 @@ export class Collector {
     },
   });
 
+  /** Forgets the spans and log records that came so far. */
+  clear(): void {
+    this.spans.length = 0;
+    this.logs.length = 0;
+  }
+
   async start(): Promise<void> {
     await this._server.start();
   }
