@@ -107,7 +107,7 @@ export class ThreadProfile {
   }
 }
 
-/** Every sample of a profile that ended at `endedAt`, those of the same stack in a row as one. */
+/** Every sample of a profile that ended at `endedAt`: how many there are of a function is what vouches for it. */
 export function samplesOf(profile: Profiler.Profile, endedAt: number): ProfiledSample[] {
   const { nodes, samples = [], timeDeltas = [], startTime, endTime } = profile;
   const parents = new Map<number, number>();
@@ -126,23 +126,14 @@ export function samplesOf(profile: Profiler.Profile, endedAt: number): ProfiledS
     known.set(leaf, found);
     return found;
   };
-  const found: ProfiledSample[] = [];
-  let last: number | undefined;
   // The first delta counts from the start of the profile; each sample stands for the time ahead of it.
   let at = endedAt - (endTime - startTime) / 1000;
-  for (const [i, leaf] of samples.entries()) {
+  return samples.map((leaf, i) => {
     const from = at;
     at += (timeDeltas[i] ?? 0) / 1000;
-    const before = found.at(-1);
-    if (leaf === last && before !== undefined) {
-      found[found.length - 1] = { ...before, until: at };
-      continue;
-    }
-    last = leaf;
     const rest = { loopCount: 0, callback: 0, isCut: false, accuracy: 'during', isCertain: false } as const;
-    found.push({ ...stackOf(leaf), ...rest, from, until: at });
-  }
-  return found;
+    return { ...stackOf(leaf), ...rest, from, until: at };
+  });
 }
 
 /** Undefined for what is no function: `(root)`, `(program)`, `(garbage collector)`. */

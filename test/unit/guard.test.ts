@@ -2,6 +2,7 @@
 // What the guard holds against a limit, and what not.
 import type { Profiler } from 'node:inspector';
 import { afterEach, describe, expect, it } from 'vitest';
+import { findInCode } from '../../src/block/location.js';
 import { countedMillis, describeFinding, type Finding } from '../../src/debug/finding.js';
 import { Looks } from '../../src/debug/looks.js';
 import { debugOptions } from '../../src/debug/options.js';
@@ -145,9 +146,19 @@ describe('the profile of a thread', () => {
     expect(told).toEqual([
       { stack: [], isLoading: false, from: 500, until: 510 },
       { stack, isLoading: false, from: 510, until: 520 },
-      { stack, isLoading: false, from: 520, until: 550 },
+      { stack, isLoading: false, from: 520, until: 530 },
+      { stack, isLoading: false, from: 530, until: 550 },
       { stack: [], isLoading: true, from: 550, until: 560 },
     ]);
+  });
+
+  it('names the function that it has seen time and again, whatever it has seen beside it', () => {
+    const samples = Array<number>(100).fill(6);
+    const timeDeltas = Array<number>(101).fill(5_000);
+    const long = { ...profile, endTime: 1_000_000 + 505_000, samples: [7, ...samples], timeDeltas };
+    expect(findInCode(samplesOf(long, 1_000), { startedAt: 495, endedAt: 1_000 }).location).toMatchObject({
+      frame: { filePath: '/app/report.js', lineNumber: 41 },
+    });
   });
 });
 
