@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { Profiler } from 'node:inspector';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as semconv from '../../src/semconv.js';
@@ -17,6 +21,26 @@ function place(functionName: string): string {
   const lines = readFileSync(join(import.meta.dirname, '../fixtures', FIXTURE), 'utf8').split('\n');
   const line = lines.findIndex((text) => text.includes(`// ${functionName} blocks here`)) + 1;
   return `(?:${functionName} \\(${FIXTURE}:${line}:\\d+\\)|spin \\(${FIXTURE}:\\d+:\\d+\\))`;
+}
+
+const TSC = createRequire(import.meta.url).resolve('typescript/lib/tsc.js');
+
+/** How much of all time a profile has in the function `name` around `line`, with what that called. */
+function shareOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile, name: string, line: number): number {
+  const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
+  const starts = nodes
+    .filter(({ callFrame }) => callFrame.functionName === name && callFrame.lineNumber < line)
+    .map(({ callFrame }) => callFrame.lineNumber);
+  const start = Math.max(...starts);
+  const calls = new Set(
+    nodes
+      .filter(({ callFrame }) => callFrame.functionName === name && callFrame.lineNumber === start)
+      .map(({ id }) => id),
+  );
+  const isIn = (id: number | undefined): boolean => id !== undefined && (calls.has(id) || isIn(parents.get(id)));
+  const total = timeDeltas.reduce((sum, micros) => sum + micros, 0);
+  // A sample stands for what passes until the next.
+  return samples.reduce((sum, id, i) => sum + (isIn(id) ? (timeDeltas[i + 1] ?? 0) : 0), 0) / total;
 }
 
 function startUpMillis(text: string): number {
@@ -47,6 +71,40 @@ describe('./debug', () => {
     // Rounded to 100 ms; what else the program does as it starts comes on top.
     expect(startUpMillis(stderr)).toBeGreaterThan(measured.buildIndex - 100);
     expect(startUpMillis(stderr)).toBeLessThan(2 * measured.buildIndex + 500);
+  });
+
+  it('tells of a regular expression while it backtracks, and once it has', async () => {
+    const { code, stdout, stderr } = await runFixture(FIXTURE, {
+      nodeArgs: BY_REQUIRE,
+      args: ['a regular expression in the first turn'],
+      env: { ...THRESHOLD, OTEL_EVENT_LOOP_HANG_THRESHOLD_MILLIS: '500' },
+    });
+    expect(code).toBe(0);
+    const where = place('badRegExp');
+    expect(stderr).toMatch(new RegExp(`^.*event loop hangs: blocked for \\d+\\.\\d s at start-up in ${where}\n`));
+    expect(stderr).toMatch(new RegExp(`^start-up took .* most of it in ${where}; not counted\n`, 'm'));
+    const { measured } = JSON.parse(stdout);
+    expect(startUpMillis(stderr)).toBeGreaterThan(measured.badRegExp - 100);
+  });
+
+  it('names of a whole tsc a function that has most of its time, as V8 says', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'event-loop-tsc-'));
+    try {
+      const source = join(folder, 'a.ts');
+      await writeFile(source, 'export const texts: Promise<string[]> = Promise.all([Promise.resolve("x")]);');
+      const { code, stdout, stderr } = await runFixture(FIXTURE, {
+        nodeArgs: ['--cpu-prof', '--cpu-prof-dir', folder, '--cpu-prof-name', 'tsc.cpuprofile', ...BY_REQUIRE],
+        args: ['a whole tsc', TSC, '--noEmit', '--ignoreConfig', '--target', 'es2022', source],
+        env: THRESHOLD,
+      });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+      const [, name, line] =
+        /^start-up took .* most of it in ([\w$.]+) \(.*_tsc\.js:(\d+):\d+\); not counted$/m.exec(stderr) ?? [];
+      const profile = JSON.parse(await readFile(join(folder, 'tsc.cpuprofile'), 'utf8'));
+      expect(shareOf(profile, String(name), Number(line))).toBeGreaterThan(0.5);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it('sees the stack of a block in the first milliseconds of the loop', async () => {
