@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { type FixtureSpan, runScenario, type ScenarioResult } from '../support/run-fixture.js';
 
 const run = (name: string): Promise<ScenarioResult> => runScenario('location.cjs', name);
+const { resolve } = createRequire(import.meta.url);
 
 /** Names without their places. */
 function functionsOf(block: FixtureSpan): string[] {
@@ -40,6 +42,23 @@ it('tells what the time divides into where three functions share it', async () =
   expect(new Set(functionsOf(block as never))).toEqual(new Set(['parse', 'transform', 'render']));
   const durations = block?.attributes['eventloop.block.function_durations'] as number[];
   for (const seconds of durations) expect(Math.abs(seconds - 0.4)).toBeLessThan(0.1 + result.heldUpMillis / 1000);
+});
+
+it('leads with file, line and column where a library is published minified, without a map', async () => {
+  const env = {
+    PRETTIER_TYPESCRIPT: resolve('prettier/plugins/typescript'),
+    DECLARATIONS: resolve('typescript/lib/lib.dom.d.ts'),
+  };
+  const result = await runScenario('location.cjs', 'a library that is published minified', { env });
+  const [block] = result.blockSpans.filter(({ parentSpanId }) => parentSpanId === result.span('format').spanId);
+  const { body } = result.blockLogs.find(({ spanId }) => spanId === result.span('format').spanId) ?? {};
+  expect(block?.attributes['code.file.path']).toMatch(/prettier\/plugins\/typescript\.js$/);
+  const line = block?.attributes['code.line.number'];
+  const column = block?.attributes['code.column.number'];
+  const name = block?.attributes['code.function.name'] as string;
+  const file = block?.attributes['code.file.path'];
+  expect(name).toMatch(/^[\w$]{1,2}$/);
+  expect(body).toContain(` by "format" in ${file}:${line}:${column} (${name})`);
 });
 
 it('counts no part as its own where the application ends a span', async () => {
