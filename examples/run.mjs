@@ -71,7 +71,7 @@ async function run() {
 /** Whether its engine is there; where it is not, a line has said how to get it. What it takes to build one is not its time. */
 async function prepare({ engine }, report) {
   try {
-    if (engine === undefined) throw new MissingEngine(`${name} has no engine: what it needs is Node.js`);
+    if (engine === undefined) throw new MissingEngine(`${name} runs without one: leave out --engine`);
     await engine.prepare(report);
     return true;
   } catch (error) {
