@@ -11,6 +11,9 @@ const MAX_ANCESTORS = 32;
 /** Of so many shares, the largest, it is kept which requests they are part of. */
 const MAX_REQUESTS = 10;
 
+/** Who took turns with the one that the head is taken for had so much of the head's time behind it, at least. */
+const LEAST_TURNS = 0.5;
+
 /**
  * Decides who is to blame for a busy iteration.
  *
@@ -23,7 +26,7 @@ const MAX_REQUESTS = 10;
  */
 export function blame(iteration: Iteration, thresholdMillis: number, wallClockOffset: number): Block {
   const shares = iteration.shares.map(toShare).sort(byDuration);
-  const verdict = judge(shares, thresholdMillis);
+  const { verdict, approximate } = judgeWithHead(shares, iteration, thresholdMillis);
   noteRequests(shares, verdict, iteration);
   const durationMillis = iteration.busyMicros / 1000;
   const endTimeMillis = iteration.endedAt + wallClockOffset;
@@ -33,7 +36,7 @@ export function blame(iteration: Iteration, thresholdMillis: number, wallClockOf
     durationMillis,
     thresholdMillis,
     ...verdict,
-    approximate: restsOnHead(verdict, iteration, thresholdMillis),
+    approximate,
     shares,
     entry: undefined,
     location: undefined,
@@ -81,16 +84,42 @@ export function withEntry(block: Block): Block {
     : { ...block, entry, blamed: blamed.map(named), shares: shares.map(named) };
 }
 
-/** Whether `verdict` would be another if the head, which nobody followed, had been someone else's. */
-function restsOnHead(verdict: Verdict, { head, shares }: Iteration, thresholdMillis: number): boolean {
-  if (head === undefined) return false;
-  const others = shares.map((share) => {
-    const { durationMillis, ...rest } = toShare(share);
-    return { ...rest, durationMillis: share === head.share ? durationMillis - head.micros / 1000 : durationMillis };
-  });
-  const other = judge(others.sort(byDuration), thresholdMillis);
-  const isSame = verdict.shared === other.shared && verdict.blamed.length === other.blamed.length;
-  return !isSame || verdict.blamed.some(({ span }) => !other.blamed.some((share) => share.span === span));
+/**
+ * The verdict, and whether it would be another if the head, which nobody followed, had been nobody's, or that of the one who
+ * ran most beside. Where the head alone makes one span the culprit, and others took turns with it behind the head, they may
+ * have before as well: then it is shared.
+ */
+function judgeWithHead(
+  shares: readonly BlockShare[],
+  { head }: Iteration,
+  thresholdMillis: number,
+): { readonly verdict: Verdict; readonly approximate: boolean } {
+  const verdict = judge(shares, thresholdMillis);
+  if (head === undefined) return { verdict, approximate: false };
+  const headMillis = head.micros / 1000;
+  const taken = addTo(shares, head.share.span, -headMillis);
+  const others = taken.filter(({ span }) => span !== head.share.span);
+  const unseen = judge(taken, thresholdMillis);
+  const given = others[0] && judge(addTo(taken, others[0].span, headMillis), thresholdMillis);
+  if (isSame(verdict, unseen) && (given === undefined || isSame(verdict, given)))
+    return { verdict, approximate: false };
+  const turnsMillis = others.reduce((sum, { durationMillis }) => sum + durationMillis, 0);
+  const isTurn = !verdict.shared && unseen.shared && turnsMillis >= headMillis * LEAST_TURNS;
+  return {
+    verdict: isTurn ? { shared: true, blamed: blameTogether(shares, thresholdMillis) } : verdict,
+    approximate: true,
+  };
+}
+
+/** `shares` with so much more for `span`, largest first. */
+function addTo(shares: readonly BlockShare[], span: BlockShare['span'], millis: number): BlockShare[] {
+  const more = (share: BlockShare): BlockShare => ({ ...share, durationMillis: share.durationMillis + millis });
+  return shares.map((share) => (share.span === span ? more(share) : share)).sort(byDuration);
+}
+
+function isSame(one: Verdict, other: Verdict): boolean {
+  if (one.shared !== other.shared || one.blamed.length !== other.blamed.length) return false;
+  return one.blamed.every(({ span }) => other.blamed.some((share) => share.span === span));
 }
 
 function byDuration(a: BlockShare, b: BlockShare): number {

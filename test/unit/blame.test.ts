@@ -13,19 +13,25 @@ function fakeSpan(n: number, parent?: number): Span {
   return { name: `span ${n}`, spanContext: () => spanContext, parentSpanContext } as unknown as Span;
 }
 
+type Ran = readonly [span: number, millis: number, parent?: number];
+
 /** `[span, own milliseconds, parent]`; span 0 stands for no span. */
-function blameFor(...ran: [span: number, millis: number, parent?: number][]) {
+function blameFor(...ran: Ran[]) {
+  return blameWithHead(0, ...ran);
+}
+
+/** The same where so much of the first one's time is taken for its, and was seen by nobody. */
+function blameWithHead(headMillis: number, ...ran: Ran[]) {
   const shares = ran.map(([n, millis, parent]) => {
     const tally = new Tally(n === 0 ? undefined : fakeSpan(n, parent));
     tally.shareMicros = millis * 1000;
     return tally;
   });
   const busyMicros = shares.reduce((sum, tally) => sum + tally.shareMicros, 0);
-  const block = blame(
-    { loopCount: 1, endedAt: 1_000, startMicros: 0, startTurn: 0, busyMicros, shares, callbacks: 1, isExact: true },
-    50,
-    10_000,
-  );
+  const [first] = shares;
+  const head = first && headMillis > 0 ? { head: { share: first, micros: headMillis * 1000 } } : {};
+  const rest = { loopCount: 1, endedAt: 1_000, startMicros: 0, startTurn: 0, callbacks: 1, isExact: true };
+  const block = blame({ ...rest, ...head, busyMicros, shares }, 50, 10_000);
   return { block, blamed: block.blamed.map((share) => share.span?.spanContext().spanId ?? 'nobody') };
 }
 
@@ -69,5 +75,38 @@ describe('blame', () => {
   it('places the block on the wall clock', () => {
     const { block } = blameFor([1, 80]);
     expect(block).toMatchObject({ startTimeMillis: 10_920, endTimeMillis: 11_000, durationMillis: 80 });
+  });
+});
+
+describe('a head that nobody has seen', () => {
+  it('changes nothing where the verdict is the same without it', () => {
+    const { block, blamed } = blameWithHead(14, [1, 70], [2, 20]);
+    expect(blamed).toEqual([id(1)]);
+    expect(block).toMatchObject({ shared: false, approximate: false });
+  });
+
+  it('is that of who ran behind it, where nobody else did for long', () => {
+    const { block, blamed } = blameWithHead(14, [1, 60], [2, 6], [0, 0.5]);
+    expect(blamed).toEqual([id(1)]);
+    expect(block).toMatchObject({ shared: false, approximate: true });
+  });
+
+  it('singles out nobody of those who took turns behind it', () => {
+    const { block, blamed } = blameWithHead(14, [1, 52], [2, 20], [3, 18]);
+    expect(blamed).toEqual([id(1)]);
+    expect(block).toMatchObject({ shared: true, approximate: true });
+  });
+
+  it('may have been that of who ran most beside', () => {
+    const { block, blamed } = blameWithHead(14, [1, 40], [2, 25], [3, 10]);
+    expect(blamed).toEqual([id(1)]);
+    expect(block).toMatchObject({ shared: true, approximate: true });
+    expect(blameWithHead(14, [1, 45], [2, 15], [3, 10]).block).toMatchObject({ shared: true, approximate: false });
+  });
+
+  it('is that of who ran behind it, where another has blocked alone', () => {
+    const { block, blamed } = blameWithHead(14, [1, 60], [2, 70]);
+    expect(blamed).toEqual([id(2), id(1)]);
+    expect(block).toMatchObject({ shared: false, approximate: true });
   });
 });
