@@ -22,15 +22,22 @@ export class LateBeats implements Attribution {
   private readonly _nobody = new Tally(undefined);
   private readonly _thresholdMicros: number;
   private _beatAt = 0;
+  /** At the last beat. */
+  private _beatCount = 0;
+  /** When the clocks were read last: at that beat, or at a mark behind it. */
+  private _readAt = 0;
   private _idleTime = 0;
   private _loopCount = 0;
+  /** How long the loop had been busy by then, since the beat, and in that very iteration. */
+  private _sinceBeatMillis = 0;
+  private _iterationSoFarMillis = 0;
   /** How long after the last beat the next is due. */
   private _dueAfterMillis: number;
   /** Whether the program still loads its modules, which is no block. */
   private _isStarting = false;
   private _lastBusyMillis = 0;
   /** How long an iteration is that is not late, on average. */
-  private _iterationMillis = 0;
+  private _usualMillis = 0;
   /** How long it has blocked meanwhile. */
   private _startMicros = 0;
 
@@ -80,15 +87,25 @@ export class LateBeats implements Attribution {
     const idle = idleTime();
     const count = loopCount();
     const { lateMillis } = this;
-    this._lastBusyMillis = this._millisSinceBeat(time, idle);
+    this._lastBusyMillis = this._sinceBeatMillis + this._millisSinceReading(time, idle);
     if (lateMillis < USUALLY_LATE_MILLIS) {
-      const each = this._lastBusyMillis / Math.max(count - this._loopCount, 1);
-      this._iterationMillis += (each - this._iterationMillis) * LATEST_WEIGHT;
+      const each = this._lastBusyMillis / Math.max(count - this._beatCount, 1);
+      this._usualMillis += (each - this._usualMillis) * LATEST_WEIGHT;
     }
     const busyMicros = Math.round(this._busyMillis(time, idle, count) * 1000);
     if (busyMicros >= this._thresholdMicros) this._report(busyMicros, time, count);
     if (this._isStarting && lateMillis < STARTED_MILLIS) this._endStart();
     this._begin(time, idle, count);
+  }
+
+  /** The poll of an iteration is over, and what follows may be another one. */
+  mark(): void {
+    const time = now();
+    const idle = idleTime();
+    const count = loopCount();
+    this._iterationSoFarMillis = this._busyMillis(time, idle, count);
+    this._sinceBeatMillis += this._millisSinceReading(time, idle);
+    this._read(time, idle, count);
   }
 
   paceMillis(usual: number): number {
@@ -114,25 +131,34 @@ export class LateBeats implements Attribution {
   }
 
   /**
-   * The beat comes at the end of its iteration. Where the loop turned once since, it is all one iteration that was busy;
-   * where it turned more often, only the last of them is late, which began before the beat was due. The others were as long
-   * as iterations are when nothing is late.
+   * How long the iteration that runs has been busy. Where the loop has not turned since the clocks were read, it is what it had
+   * been by then, and all since; where it turned once, all since; where it turned more often, only the last iteration is
+   * late, which began before the beat was due. The others were as long as iterations are when nothing is late.
    */
   private _busyMillis(time: number, idle: number, count: number): number {
-    const busyMillis = this._millisSinceBeat(time, idle);
+    const busyMillis = this._millisSinceReading(time, idle);
     const others = count - this._loopCount - 1;
-    if (others <= 0) return busyMillis;
+    if (others < 0) return this._iterationSoFarMillis + busyMillis;
+    if (others === 0) return busyMillis;
     const lateMillis = Math.max(time - this._beatAt - this._dueAfterMillis, 0);
-    return Math.min(Math.max(busyMillis - others * this._iterationMillis, lateMillis), busyMillis);
+    return Math.min(Math.max(busyMillis - others * this._usualMillis, lateMillis), busyMillis);
   }
 
   /** How long the loop was busy since, in however many iterations. */
-  private _millisSinceBeat(time: number, idle: number): number {
-    return Math.max(time - this._beatAt - (idle - this._idleTime), 0);
+  private _millisSinceReading(time: number, idle: number): number {
+    return Math.max(time - this._readAt - (idle - this._idleTime), 0);
   }
 
   private _begin(time: number, idle: number, count: number): void {
     this._beatAt = time;
+    this._beatCount = count;
+    this._sinceBeatMillis = 0;
+    this._iterationSoFarMillis = 0;
+    this._read(time, idle, count);
+  }
+
+  private _read(time: number, idle: number, count: number): void {
+    this._readAt = time;
     this._idleTime = idle;
     this._loopCount = count;
   }

@@ -8,6 +8,7 @@ import { hasRoom } from '../system/stack-room.js';
 import type { ThreadTimeReader } from '../system/thread-time.js';
 import type { Attribution } from './attribution.js';
 import type { Following } from './following.js';
+import { IterationMarks } from './iteration-marks.js';
 import type { LateBeats } from './late-beats.js';
 
 /** Beats are no further apart: the time ahead of the first look is nobody's but by guess. Milliseconds. */
@@ -16,9 +17,13 @@ const MOST_INTERVAL_MILLIS = 10;
 const LATE_MILLIS = 4;
 /** A look that finds less of an iteration has come behind the block that it was asked for. Milliseconds. */
 const LEAST_HEAD_MILLIS = 2;
-/** Each time that it was no block after all, the next look comes so much later, and with each beat in time sooner again. */
+/**
+ * Each time that it was no block after all, the next look comes so much later, and with each beat in time sooner again: a loop
+ * that is late time and again for less than a block is not looked at more than once in four seconds. Hooks that are put
+ * on cost more than the while they are on: V8 gives up code that it had optimised without them.
+ */
 const GROWTH = 1.5;
-const DECAY = 0.995;
+const DECAY = 0.999;
 /** A loop that was busy for less than this from one beat to the next did nothing but that. Milliseconds. */
 const QUIET_MILLIS = 1;
 /** At the most so many such beats in a row are wanted, for the loop to be idle. */
@@ -53,6 +58,7 @@ export class OnDemand implements Attribution {
   private readonly _wakeHook = new WakeHook((resource) => {
     if (!this._idle.isBeat(resource)) this._endIdling();
   });
+  private readonly _marks = new IterationMarks(() => this._mark());
   private _isIdling = false;
   /** So many beats in a row found nothing to do, and the next time so many are wanted. */
   private _quietBeats = 0;
@@ -85,6 +91,7 @@ export class OnDemand implements Attribution {
   stop(): void {
     this._following.stop();
     this._wakeHook.off();
+    this._marks.stop();
     this._idle.stop();
     this._isIdling = false;
   }
@@ -109,6 +116,7 @@ export class OnDemand implements Attribution {
       this._beats.beat();
       this._lateMillis = Math.max(this._lateMillis * DECAY, this._leastLateMillis);
       this._seeWhetherIdle();
+      if (!this._isIdling) this._marks.begin();
       return;
     }
     this._beats.startOver();
@@ -169,7 +177,15 @@ export class OnDemand implements Attribution {
     this._quietBeats = 0;
     this._wantedQuietBeats = Math.min(this._wantedQuietBeats * 2, MOST_QUIET_BEATS);
     this._isIdling = true;
+    this._marks.stop();
     this._wakeHook.on();
+  }
+
+  /** What is followed is none of the beats' business. */
+  private _mark(): boolean {
+    if (this._following.isOn) return false;
+    this._beats.mark();
+    return true;
   }
 
   private _endIdling(): void {

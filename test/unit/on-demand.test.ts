@@ -155,7 +155,9 @@ describe('hooks', () => {
       beat();
     }
     expect(onDemand.mostLateMillis).toBe(THRESHOLD / 2);
-    for (let i = 0; i < 1_000; i++) beat();
+    for (let i = 0; i < 500; i++) beat();
+    expect(onDemand.mostLateMillis).toBeGreaterThan(THRESHOLD / 4);
+    for (let i = 0; i < 1_500; i++) beat();
     expect(onDemand.mostLateMillis).toBe(LATE);
   });
 
@@ -173,6 +175,45 @@ describe('hooks', () => {
     block(80);
     onDemand.look(true);
     expect(done).toEqual(['on 80']);
+  });
+});
+
+describe('the head of a block', () => {
+  /** An iteration that was busy for so long, behind a poll; its end is marked where there is a mark for it. */
+  const iteration = (busyMillis: number, idleMillis = 1): Promise<void> => {
+    clock.time += idleMillis + busyMillis;
+    clock.idle += idleMillis;
+    clock.count++;
+    return new Promise((resolve) => setImmediate(resolve));
+  };
+
+  it('is told from iterations that were short behind the beat', async () => {
+    beat();
+    await iteration(4);
+    await iteration(2);
+    clock.count++;
+    block(7);
+    onDemand.look(true);
+    expect(done).toEqual(['on 7']);
+  });
+
+  it('has what ran in the poll of the same iteration', async () => {
+    beat();
+    await iteration(4);
+    await iteration(2);
+    block(7);
+    onDemand.look(true);
+    expect(done).toEqual(['on 9']);
+  });
+
+  it('is estimated where there were more iterations than marks', async () => {
+    for (let i = 0; i < 60; i++) beat(0, 3);
+    for (let i = 0; i < 10; i++) await iteration(0.2, 0.2);
+    clock.count++;
+    block(10);
+    onDemand.look(true);
+    // The last two of these are taken for as long as iterations are as a rule, 1 ms.
+    expect(done).toEqual(['on 8']);
   });
 });
 
