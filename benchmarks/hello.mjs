@@ -37,7 +37,7 @@ export async function start(mode, { script = HELLO, node = process.execPath, env
   });
   const [{ port }] = await Promise.race([once(child, 'message'), ended]);
   ended.catch(() => {});
-  return { child, url: `http://127.0.0.1:${port}${path}`, request };
+  return { child, ended, url: `http://127.0.0.1:${port}${path}`, request };
 }
 
 /**
@@ -58,9 +58,9 @@ export async function load({ url, request }, amount = WARM_UP) {
 }
 
 /** @param message what it is to do first. */
-export async function ask({ child }, message = {}) {
+export async function ask({ child, ended }, message = {}) {
   child.send(message);
-  const [answer] = await once(child, 'message');
+  const [answer] = await Promise.race([once(child, 'message'), ended]);
   return answer;
 }
 
