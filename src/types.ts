@@ -123,8 +123,8 @@ export interface Block {
    */
   readonly callbackCount: number | undefined;
   /**
-   * Whether the verdict rests on time at the head of the block that was over before anybody followed it, and is taken for
-   * that of whoever ran next. Never with `attribution: 'exact'`.
+   * Whether the verdict would be another if the time at the head of the block, which was over before anybody followed it and is
+   * taken for that of whoever ran next, had been someone else's. Never with `attribution: 'exact'`.
    */
   readonly approximate: boolean;
   /** What took most of it; undefined where that is not certain, and in `ignoreBlock`, which is asked sooner. */
