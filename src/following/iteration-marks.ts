@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { clearImmediate, setImmediate } from 'node:timers';
-
-// Kept from load on: fake timers of a test must not stop them.
-const startImmediate = setImmediate;
-const stopImmediate = clearImmediate;
+import { startImmediate, stopImmediate } from '../system/timers.js';
 
 /** So many iterations behind each beat are marked: those of a loop that turns more often are short. */
 const MARKS = 8;
@@ -26,7 +22,7 @@ export class IterationMarks {
     if (this._immediate === undefined) this._arm();
   }
 
-  /** Not to be called in the midst of code of the application: Node.js may be in the midst of its own list of Immediates. */
+  /** Not to be called in a look: Node.js may be in the midst of its list of Immediates. */
   stop(): void {
     stopImmediate(this._immediate);
     this._immediate = undefined;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { startTimer } from '../system/timers.js';
+import { startImmediate, startTimer } from '../system/timers.js';
 import type { StackFrame } from '../types.js';
 
 /** Who sees the blocked thread from outside. */
@@ -14,9 +14,6 @@ export interface StackSource {
 
 /** A block waits so long for its stack to be mapped to the sources, then it goes out as it is. Milliseconds. */
 const MAX_MAPPING_MILLIS = 1_000;
-
-// Kept from load on, like the timers.
-const afterPoll = setImmediate;
 
 /** Finds where frames stand in their sources. */
 export class Sources {
@@ -43,7 +40,7 @@ export class Sources {
     const giveUp = (): void => found(source.resolveNow(frames));
     this._waiting.add(giveUp);
     // Behind another long block the timer runs ahead of an answer that has been there for long, which the poll brings.
-    startTimer(() => afterPoll(giveUp).unref(), MAX_MAPPING_MILLIS).unref();
+    startTimer(() => startImmediate(giveUp).unref(), MAX_MAPPING_MILLIS).unref();
     source.resolve(frames, found);
   }
 

@@ -4,3 +4,5 @@
 // them away.
 export const startTimer = setTimeout;
 export const stopTimer = clearTimeout;
+export const startImmediate = setImmediate;
+export const stopImmediate = clearImmediate;

@@ -39,10 +39,8 @@ it('tells what the time divides into where three functions share it', async () =
   const [block, ...more] = result.blockSpans;
   expect(more).toEqual([]);
   expect(block?.attributes['code.function.name']).toBe('build');
-  const [names, durations] = [
-    functionsOf(block as never),
-    block?.attributes['eventloop.block.function_durations'] as number[],
-  ];
+  const names = functionsOf(block as never);
+  const durations = block?.attributes['eventloop.block.function_durations'] as number[];
   expect(new Set(names.slice(0, 3))).toEqual(new Set(['parse', 'transform', 'render']));
   for (const seconds of durations.slice(0, 3)) {
     expect(Math.abs(seconds - 0.4)).toBeLessThan(0.1 + result.heldUpMillis / 1000);

@@ -6,6 +6,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { samplesOf } from '../../src/debug/thread-profile.js';
+import type { SampledFrame } from '../../src/model.js';
 import * as semconv from '../../src/semconv.js';
 import { Collector } from '../support/collector.js';
 import { durationOf, expectDuration, runFixture, runScenario } from '../support/run-fixture.js';
@@ -26,21 +28,13 @@ function place(functionName: string): string {
 const TSC = createRequire(import.meta.url).resolve('typescript/lib/tsc.js');
 
 /** How much of all time a profile has in the function `name` around `line`, with what that called. */
-function shareOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile, name: string, line: number): number {
-  const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
-  const starts = nodes
-    .filter(({ callFrame }) => callFrame.functionName === name && callFrame.lineNumber < line)
-    .map(({ callFrame }) => callFrame.lineNumber);
-  const start = Math.max(...starts);
-  const calls = new Set(
-    nodes
-      .filter(({ callFrame }) => callFrame.functionName === name && callFrame.lineNumber === start)
-      .map(({ id }) => id),
-  );
-  const isIn = (id: number | undefined): boolean => id !== undefined && (calls.has(id) || isIn(parents.get(id)));
-  const total = timeDeltas.reduce((sum, micros) => sum + micros, 0);
-  // A sample stands for what passes until the next.
-  return samples.reduce((sum, id, i) => sum + (isIn(id) ? (timeDeltas[i + 1] ?? 0) : 0), 0) / total;
+function shareOf(profile: Profiler.Profile, name: string, line: number): number {
+  const samples = samplesOf(profile, 0);
+  const calls = samples.flatMap(({ stack }) => stack).filter(({ functionName }) => functionName === name);
+  const start = Math.max(...calls.map(({ startLine = 0 }) => startLine).filter((startLine) => startLine <= line));
+  const isIn = ({ functionName, startLine }: SampledFrame): boolean => functionName === name && startLine === start;
+  const millisOf = (some: typeof samples): number => some.reduce((sum, { from, until }) => sum + until - from, 0);
+  return millisOf(samples.filter(({ stack }) => stack.some(isIn))) / millisOf(samples);
 }
 
 function startUpMillis(text: string): number {
