@@ -4,6 +4,13 @@ import { LOOK_KEY, type SentSample } from '../messages.js';
 
 /** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */
 const MAX_FAILURES = 3;
+/**
+ * How long this thread stays after a session was closed. The main thread still tells it that it has closed its own side: to
+ * a thread that is just being torn down, with `shared_from_this()` of what has no owner any more, which aborts the whole
+ * process (5 of 100 times on 20). Milliseconds.
+ * https://github.com/nodejs/node/blob/v20.20.0/src/inspector/main_thread_interface.cc
+ */
+const LINGER_MILLIS = 200;
 
 /**
  * Always the same: V8 keeps whatever it has compiled for a while. An error is caught where it is thrown: to describe it,
@@ -106,6 +113,12 @@ export class Inspector {
       // Not connected any more.
     }
     this._closed();
+  }
+
+  /** Where this thread is about to end. */
+  leaveForGood(): void {
+    this.leave();
+    setTimeout(() => {}, LINGER_MILLIS);
   }
 
   private _closed(): void {

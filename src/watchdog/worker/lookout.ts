@@ -122,7 +122,7 @@ export class Lookout {
   private _wake(): boolean {
     const { slots, fields } = this._memory;
     if (Atomics.load(slots, Slot.Stop) === 1) {
-      this._inspector.leave();
+      this._inspector.leaveForGood();
       return false;
     }
     // Ahead of the beat, which the main thread writes first: where this is over, the beat is a new one.

@@ -36,6 +36,7 @@ parentPort?.on('message', (message: ToWorker) => {
 });
 // The port alone must not keep this thread running once it is told to stop.
 parentPort?.unref();
-// It would end this thread, and with it, where a look is under way, now and then the process.
+// Either would end this thread at once, and with it, where a look is under way, now and then the process.
 process.on('unhandledRejection', () => {});
+process.on('uncaughtException', () => inspector.leaveForGood());
 lookout.start();
