@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Profiler, Runtime, Session } from 'node:inspector';
+import { isUserCode } from '../block/call-tree.js';
 import { isLoading, markLoading, roleOf } from '../block/plumbing.js';
 import type { SampledFrame, StackSample } from '../model.js';
 import { now } from '../system/clock.js';
@@ -19,6 +20,9 @@ interface InspectorConsole {
   profile(name: string): void;
   profileEnd(name: string): void;
 }
+
+/** What a function is called that has no name. */
+const ANONYMOUS = '<anonymous>';
 
 /** A stack that stood for some time, and whether a module was being loaded. */
 export interface ProfiledSample extends StackSample {
@@ -120,7 +124,7 @@ export function samplesOf(profile: Profiler.Profile, endedAt: number): ProfiledS
     const raw: SampledFrame[] = [];
     for (let id: number | undefined = leaf; id !== undefined; id = parents.get(id)) {
       const frame = frames.get(id);
-      if (frame !== undefined) raw.push(frame);
+      if (frame !== undefined) raw.push(callsModule(frame, raw.at(-1)) ? { ...frame, role: 'module caller' } : frame);
     }
     const found = { stack: fromUserCode(markLoading(raw)), isLoading: isLoading(raw) };
     known.set(leaf, found);
@@ -136,10 +140,19 @@ export function samplesOf(profile: Profiler.Profile, endedAt: number): ProfiledS
   });
 }
 
+/**
+ * Whether `frame` is `Module.prototype._compile`, which has a name in a profile only up to Node.js 20: what it calls is the
+ * body of a module, a function without a name in whose file nothing is ahead of it.
+ */
+function callsModule({ functionName, role }: SampledFrame, callee: SampledFrame | undefined): boolean {
+  if (role !== 'loader' || functionName !== ANONYMOUS || callee === undefined || !isUserCode(callee)) return false;
+  return callee.functionName === ANONYMOUS && callee.startLine === 1 && callee.startColumn === 1;
+}
+
 /** Undefined for what is no function: `(root)`, `(program)`, `(garbage collector)`. */
 function toFrame({ functionName, url, lineNumber, columnNumber }: Runtime.CallFrame): SampledFrame | undefined {
   if (/^\((?:root|program|idle|garbage collector)\)$/.test(functionName) && url === '') return undefined;
-  const name = functionName === '' ? '<anonymous>' : functionName;
+  const name = functionName === '' ? ANONYMOUS : functionName;
   const filePath = toPath(url);
   const [line, column] = [lineNumber + 1, columnNumber + 1];
   const place = filePath === '' ? 'native' : `${filePath}:${line}:${column}`;

@@ -116,8 +116,8 @@ describe('against the limit is held', () => {
 });
 
 describe('the profile of a thread', () => {
-  const call = (functionName: string, url: string, lineNumber = 0) => ({
-    callFrame: { functionName, scriptId: '0', url, lineNumber, columnNumber: 1 },
+  const call = (functionName: string, url: string, lineNumber = 0, columnNumber = 1) => ({
+    callFrame: { functionName, scriptId: '0', url, lineNumber, columnNumber },
   });
   const profile: Profiler.Profile = {
     nodes: [
@@ -150,6 +150,30 @@ describe('the profile of a thread', () => {
       { stack, isLoading: false, from: 530, until: 550 },
       { stack: [], isLoading: true, from: 550, until: 560 },
     ]);
+  });
+
+  it('knows the body of a module, and what that calls, by a loader whose functions have no name', () => {
+    const loader = 'node:internal/modules/cjs/loader';
+    const nodes = [
+      { id: 1, ...call('(root)', ''), children: [2] },
+      { id: 2, ...call('setUp', '/app/a.test.js', 6), children: [3] },
+      // `Module.prototype.require`, which something stands in for.
+      { id: 3, ...call('require', 'node:internal/modules/helpers'), children: [4] },
+      { id: 4, ...call('', '/app/patch.js', 0, 20), children: [5] },
+      { id: 5, ...call('', loader, 1_517, 35), children: [6] },
+      { id: 6, ...call('', loader, 1_729, 36), children: [7] },
+      { id: 7, ...call('', '/app/table.js', 0, 0), children: [8] },
+      { id: 8, ...call('build', '/app/table.js', 3) },
+    ];
+    const [inPatch, inBuild] = samplesOf({ ...profile, nodes, samples: [4, 8] }, 580);
+    const of = (sample = inPatch) =>
+      sample?.stack.map(({ functionName, loadedModule }) => ({ functionName, loadedModule }));
+    expect(of(inPatch)).toEqual([{ functionName: 'setUp', loadedModule: '' }]);
+    expect(of(inBuild)?.slice(0, 2)).toEqual([
+      { functionName: 'build', loadedModule: undefined },
+      { functionName: '<anonymous>', loadedModule: undefined },
+    ]);
+    expect(inBuild?.stack.at(-1)).toMatchObject({ functionName: 'setUp', loadedModule: '/app/table.js' });
   });
 
   it('names the function that it has seen time and again, whatever it has seen beside it', () => {
