@@ -27,7 +27,12 @@ let reports: { at: number; hang: Hang }[];
 let report: () => Promise<void>;
 
 function watch(data: Partial<WorkerData>): void {
-  const inspector = { look() {}, leave() {}, isLooking: false, waitsFor: () => waitsFor } as unknown as Inspector;
+  const inspector = {
+    look() {},
+    leaveForGood() {},
+    isLooking: false,
+    waitsFor: () => waitsFor,
+  } as unknown as Inspector;
   const reporter = {
     prepare() {},
     report(hang: Hang) {

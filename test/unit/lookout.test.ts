@@ -14,7 +14,7 @@ const DATA = { lookIntervalMillis: 10, mayLook: true, hangThresholdMillis: 0 } a
 
 /** One that watches, with nothing else around it. */
 function startLookout(tell: (message: FromWorker) => void = () => {}, data = DATA): void {
-  const inspector = { look, leave() {}, isLooking: false, waitsFor: () => waits } as unknown as Inspector;
+  const inspector = { look, leaveForGood() {}, isLooking: false, waitsFor: () => waits } as unknown as Inspector;
   new Lookout(
     data,
     memory,
