@@ -4,7 +4,7 @@ import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
 
 /** Modes of the benchmarks that are no attributions; see server.mjs and lean.mjs. */
-const OTHER_MODES = ['otel', 'event-loop', 'lean', 'empty'];
+const OTHER_MODES = ['otel', 'event-loop', 'lean', 'empty', 'worker'];
 
 /** Ends the process with 1 where the package does not know the attribution of one of `modes`. */
 export function requireAttributions(modes) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A hello-world server with OpenTelemetry: one HTTP span, one inner span and 20 awaits a request.
-// MODE: see server.mjs. MODE=lean, MODE=empty: see lean.mjs.
+// MODE: see server.mjs. MODE=lean, MODE=empty, MODE=worker: see lean.mjs.
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
 import { readFile } from 'node:fs';
@@ -10,7 +10,7 @@ import { trace } from '@opentelemetry/api';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-node';
-import { startEmpty, startLean } from './lean.mjs';
+import { startEmpty, startLean, startWorker } from './lean.mjs';
 import { answer, discard, ours } from './server.mjs';
 
 new NodeSDK({
@@ -22,6 +22,7 @@ new NodeSDK({
 
 if (process.env.MODE === 'lean') startLean();
 if (process.env.MODE === 'empty') startEmpty();
+if (process.env.MODE === 'worker') startWorker();
 
 // After the SDK, so that instrumentation-http sees it being loaded.
 const http = createRequire(import.meta.url)('node:http');

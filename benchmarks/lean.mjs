@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The least that names the span which blocked: what is left of this package without stalled spans, hangs, causes, pooled
 // connections, native time, and spans that end inside their own block. For the overhead, as the floor (MODES=lean), and with
-// hooks that do nothing (MODES=empty). Node.js 24 and 26.
+// hooks that do nothing (MODES=empty), both on Node.js 24 and 26; and a thread that does nothing (MODES=worker), which is what any
+// watchdog costs.
 import { createHook, executionAsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 import { promiseHooks } from 'node:v8';
+import { Worker } from 'node:worker_threads';
 import { context, trace } from '@opentelemetry/api';
 
 const now = performance.now.bind(performance);
@@ -14,6 +16,10 @@ const THRESHOLD_MILLIS = 50;
 export function startEmpty() {
   createHook({ before() {}, trackPromises: false }).enable();
   promiseHooks.onBefore(() => {});
+}
+
+export function startWorker() {
+  new Worker('setInterval(() => {}, 1e6)', { eval: true, execArgv: [] }).unref();
 }
 
 export function startLean() {
