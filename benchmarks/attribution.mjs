@@ -2,9 +2,10 @@
 // Which attributions the built package knows, so that a benchmark does not measure another one than it says.
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
+import { FLOORS } from './lean.mjs';
 
 /** Modes of the benchmarks that are no attributions; see server.mjs and lean.mjs. */
-const OTHER_MODES = ['otel', 'event-loop', 'lean', 'empty', 'worker'];
+const OTHER_MODES = ['otel', 'event-loop', ...Object.keys(FLOORS)];
 
 /** Ends the process with 1 where the package does not know the attribution of one of `modes`. */
 export function requireAttributions(modes) {

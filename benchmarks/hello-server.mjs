@@ -10,7 +10,7 @@ import { trace } from '@opentelemetry/api';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-node';
-import { startEmpty, startLean, startWorker } from './lean.mjs';
+import { FLOORS } from './lean.mjs';
 import { answer, discard, ours } from './server.mjs';
 
 new NodeSDK({
@@ -20,9 +20,7 @@ new NodeSDK({
   logRecordProcessors: [],
 }).start();
 
-if (process.env.MODE === 'lean') startLean();
-if (process.env.MODE === 'empty') startEmpty();
-if (process.env.MODE === 'worker') startWorker();
+FLOORS[process.env.MODE]?.();
 
 // After the SDK, so that instrumentation-http sees it being loaded.
 const http = createRequire(import.meta.url)('node:http');

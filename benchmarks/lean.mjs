@@ -13,16 +13,19 @@ const now = performance.now.bind(performance);
 const { nodeTiming } = performance;
 const THRESHOLD_MILLIS = 50;
 
-export function startEmpty() {
+/** What starts each, by its mode. */
+export const FLOORS = { lean: startLean, empty: startEmpty, worker: startWorker };
+
+function startEmpty() {
   createHook({ before() {}, trackPromises: false }).enable();
   promiseHooks.onBefore(() => {});
 }
 
-export function startWorker() {
+function startWorker() {
   new Worker('setInterval(() => {}, 1e6)', { eval: true, execArgv: [] }).unref();
 }
 
-export function startLean() {
+function startLean() {
   const storage = context._getContextManager()._asyncLocalStorage;
   const shares = new Map();
   let active;

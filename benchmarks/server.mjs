@@ -6,11 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Script } from 'node:vm';
 import { trace } from '@opentelemetry/api';
 import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
+import { FLOORS } from './lean.mjs';
 
 const { following } = createRequire(import.meta.url)('../test/fixtures/internals.cjs');
 
 /** Modes without this package. */
-const WITHOUT = ['otel', 'lean', 'empty', 'worker'];
+const WITHOUT = ['otel', ...Object.keys(FLOORS)];
 /** Long enough to be a block, and to be looked at before it is over. */
 const CYCLE_MILLIS = 75;
 

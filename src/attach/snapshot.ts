@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isUserCode } from '../block/call-tree.js';
+import { ANONYMOUS, isUserCode } from '../block/call-tree.js';
 import { locate } from '../block/location.js';
 import { markLoading, roleOf } from '../block/plumbing.js';
 import type { SampledFrame, StackSample } from '../model.js';
@@ -107,7 +107,7 @@ function fromUserCode(frames: readonly SampledFrame[]): readonly SampledFrame[] 
 
 function toFrame({ text, functionName, file, line, column, startLine, startColumn }: InsideFrame): SampledFrame {
   const filePath = toPath(file);
-  const name = functionName ?? '<anonymous>';
+  const name = functionName ?? ANONYMOUS;
   return {
     text,
     functionName: name,

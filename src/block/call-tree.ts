@@ -169,6 +169,9 @@ function isBetter(sample: WeighedStack, than: WeighedStack): boolean {
   return sample.weight > than.weight;
 }
 
+/** What a function is called that has no name. */
+export const ANONYMOUS = '<anonymous>';
+
 /** Of the application or its libraries, and not only passing calls on. */
 export function isUserCode({ filePath, isPlumbing }: SampledFrame): boolean {
   return filePath !== '' && !filePath.startsWith('node:') && isPlumbing !== true;

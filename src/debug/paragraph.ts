@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { styleText } from 'node:util';
+import { ANONYMOUS } from '../block/call-tree.js';
 import type { Block, CodeLocation, StackFrame } from '../types.js';
 import { describeFrame, isForeign } from '../words/code.js';
 import { describeWhose } from '../words/sentence.js';
@@ -71,7 +72,7 @@ export function stackLines({ stack, accuracy, share }: CodeLocation, style: Styl
 
 /** Recursion is not worth a line for each call. Functions without a name are told apart by where they stand. */
 function functionOf({ functionName, filePath, lineNumber }: StackFrame): string {
-  return `${filePath}\n${functionName === '<anonymous>' ? lineNumber : functionName}`;
+  return `${filePath}\n${functionName === ANONYMOUS ? lineNumber : functionName}`;
 }
 
 /** What the time divides into, where that is more than one function. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Profiler, Runtime, Session } from 'node:inspector';
-import { isUserCode } from '../block/call-tree.js';
+import { ANONYMOUS, isUserCode } from '../block/call-tree.js';
 import { isLoading, markLoading, roleOf } from '../block/plumbing.js';
 import type { SampledFrame, StackSample } from '../model.js';
 import { now } from '../system/clock.js';
@@ -20,9 +20,6 @@ interface InspectorConsole {
   profile(name: string): void;
   profileEnd(name: string): void;
 }
-
-/** What a function is called that has no name. */
-const ANONYMOUS = '<anonymous>';
 
 /** A stack that stood for some time, and whether a module was being loaded. */
 export interface ProfiledSample extends StackSample {

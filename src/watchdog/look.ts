@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
-import { isUserCode } from '../block/call-tree.js';
+import { ANONYMOUS, isUserCode } from '../block/call-tree.js';
 import { markLoading, roleOf } from '../block/plumbing.js';
 import type { SampledFrame } from '../model.js';
 import { callSites, fileOf } from '../system/call-sites.js';
@@ -23,7 +23,6 @@ export const MAX_FRAMES = 200;
 /** What calls them from further out is looked for so deep: of that only the application's own functions are told. */
 const MAX_DEPTH = 1_000;
 const MAX_OUTER_FRAMES = 32;
-const ANONYMOUS = '<anonymous>';
 
 /** A look takes some 80 frames, and V8 compiles in it what runs for the first time. Words of the stack, 32 KiB. */
 export const ROOM_WORDS = 4_096;

@@ -83,7 +83,7 @@ export class Inspector {
         // What is thrown in here, Node.js prints as a warning.
         try {
           if (this._session !== session) return;
-          this.leave();
+          this._leave();
           const { value: text, className } = answer?.result ?? {};
           // The stack is full: that says nothing about the next look.
           if (className === 'RangeError') return;
@@ -98,13 +98,18 @@ export class Inspector {
         }
       });
     } catch (error) {
-      this.leave();
+      this._leave();
       this._fail(String(error));
     }
   }
 
-  /** Closes a session that may be open. */
-  leave(): void {
+  /** Closes a session that may be open. This thread is about to end. */
+  leaveForGood(): void {
+    this._leave();
+    setTimeout(() => {}, LINGER_MILLIS);
+  }
+
+  private _leave(): void {
     const session = this._session;
     this._session = undefined;
     try {
@@ -113,12 +118,6 @@ export class Inspector {
       // Not connected any more.
     }
     this._closed();
-  }
-
-  /** Where this thread is about to end. */
-  leaveForGood(): void {
-    this.leave();
-    setTimeout(() => {}, LINGER_MILLIS);
   }
 
   private _closed(): void {
