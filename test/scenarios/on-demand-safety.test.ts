@@ -105,7 +105,7 @@ const EVERYWHERE = [
   'in a timer',
   'in an immediate, others behind it',
   'deep on the stack',
-  '2,000 frames below the end',
+  '256 KiB below the end',
   '600 frames below the end',
   '300 frames below the end',
   '150 frames below the end',
@@ -131,7 +131,7 @@ const FEW = [
   'in runInAsyncScope',
   'in a timer',
   'in an immediate, others behind it',
-  '2,000 frames below the end',
+  '256 KiB below the end',
   'overflow storm',
   'module evaluation',
 ];
