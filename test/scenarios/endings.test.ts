@@ -25,17 +25,17 @@ describe.concurrent('the program ends as it would without the watchdog', () => {
   });
 });
 
-it('names each of five hundred blocks, and keeps count', async () => {
-  const result = await runScenario('safety.cjs', 'five hundred looks');
+it('names each of two hundred blocks, and keeps count', async () => {
+  const result = await runScenario('safety.cjs', 'two hundred looks');
   // Now and then two timers are due in one iteration.
-  expect(result.blockSpans.length).toBeGreaterThan(400);
+  expect(result.blockSpans.length).toBeGreaterThan(160);
   expect(result.blamedNames.length).toBe(result.appSpans.length);
-  expect(result.output.sessions).toBeGreaterThanOrEqual(490);
+  expect(result.output.sessions).toBeGreaterThanOrEqual(196);
 });
 
 describe.concurrent('a worker that ends at any step of its work is not noticed', () => {
   it.each(['throw', 'exit', 'reject'])('by %s', async (kind) => {
-    for (let step = 1; step <= 56; step += 11) {
+    for (const step of [1, 23, 45, 56]) {
       const { code, stdout, stderr } = await runFixture('safety.cjs', {
         args: ['fault'],
         env: { FAULT: `${step} ${kind}` },

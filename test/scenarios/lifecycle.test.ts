@@ -22,7 +22,7 @@ describe('enable and disable', () => {
   it('leave no hook, timer, wrap or listener behind, a hundred times over', async () => {
     const result = await run('enabled and disabled a hundred times', {
       nodeArgs: ['--expose-internals'],
-      isStarved: true,
+      isMeasuredOnce: true,
     });
     const { first, last, askedWhileDisabled } = result.output as Record<string, unknown>;
     expect(last).toEqual(first);

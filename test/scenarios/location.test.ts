@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
-import { type FixtureSpan, runScenario, type ScenarioResult } from '../support/run-fixture.js';
+import { type FixtureSpan, runScenario, type ScenarioOptions, type ScenarioResult } from '../support/run-fixture.js';
 
-const run = (name: string): Promise<ScenarioResult> => runScenario('location.cjs', name);
+const run = (name: string, options?: ScenarioOptions): Promise<ScenarioResult> =>
+  runScenario('location.cjs', name, options);
+
 const { resolve } = createRequire(import.meta.url);
 
 /** Names without their places. */
@@ -35,7 +37,7 @@ describe('a flat profile', () => {
 });
 
 it('tells what the time divides into where three functions share it', async () => {
-  const result = await run('three functions');
+  const result = await run('three functions', { isMeasuredOnce: true });
   const [block, ...more] = result.blockSpans;
   expect(more).toEqual([]);
   expect(block?.attributes['code.function.name']).toBe('build');
@@ -55,7 +57,7 @@ it('leads with file, line and column where a library is published minified, with
     PRETTIER_TYPESCRIPT: resolve('prettier/plugins/typescript'),
     DECLARATIONS: resolve('typescript/lib/lib.dom.d.ts'),
   };
-  const result = await runScenario('location.cjs', 'a library that is published minified', { env });
+  const result = await run('a library that is published minified', { env });
   const [block] = result.blockSpans.filter(({ parentSpanId }) => parentSpanId === result.span('format').spanId);
   const { body } = result.blockLogs.find(({ spanId }) => spanId === result.span('format').spanId) ?? {};
   expect(block?.attributes['code.file.path']).toMatch(/prettier\/plugins\/typescript\.js$/);
@@ -78,7 +80,7 @@ it('counts no part as its own where the application ends a span', async () => {
 });
 
 it('never names for a long native call the sibling that is called next', async () => {
-  const result = await run('native call, then a sibling');
+  const result = await run('native call, then a sibling', { isMeasuredOnce: true });
   const parts = result.output.parts as { serialize: number[]; write: number[] };
   const names = result.blockSpans.map(({ attributes }) => attributes['code.function.name']);
   expect(names.length).toBeGreaterThanOrEqual(3);

@@ -27,7 +27,7 @@ async function culprit(scenario: string): Promise<string | undefined> {
   return /^ {2}> (.*?)(?:, or earlier in this function)?$/m.exec(await paragraph(scenario))?.[1];
 }
 
-describe('in an application with require-in-the-middle', () => {
+describe.concurrent('in an application with require-in-the-middle', () => {
   it.each([
     ['lazyTypeScript', 'typescript', 'typescript'],
     ['lazyLibrary', 'slow-library', 'slow-library/index.js'],

@@ -20,10 +20,10 @@ const SAMPLERS = [
   ],
 ] as const;
 
-describe.each(SAMPLERS)('with %s', (_title, env, mostSampled) => {
+describe.concurrent.each(SAMPLERS)('with %s', (_title, env, mostSampled) => {
   it('each of a hundred blocks is named with its route, in the log event and in the metric', async () => {
     // Measured once, whatever else the machine does meanwhile: it says who, and no length.
-    const result = await runScenario('sampled.cjs', 'service', { env, isStarved: true });
+    const result = await runScenario('sampled.cjs', 'service', { env, isMeasuredOnce: true });
     const { logs, blocks, spans, metrics } = result.output;
     const routes = result.output.routes as string[];
     expect(blocks.map(({ label }) => label)).toEqual(Array.from({ length: REQUESTS }, (_, i) => `${i}`));

@@ -11,7 +11,7 @@ const NO_STACKS = expect.stringMatching(/no stacks: only the main thread is look
 
 /** Once: what is asked for holds on any machine. */
 const run = (name: string): Promise<ScenarioResult> =>
-  runScenario('worker-threads.cjs', name, { env: WATCHED, isStarved: true });
+  runScenario('worker-threads.cjs', name, { env: WATCHED, isMeasuredOnce: true });
 
 describe('the watchdog of a worker thread', () => {
   it.runIf(LINUX)('tells that a block waited, and once that there are no stacks', async () => {
