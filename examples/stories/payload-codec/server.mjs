@@ -1,30 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Orders as workflows of three tasks each. What goes into a task and comes out of it is encrypted by the codec.
-import { setTimeout as sleep } from 'node:timers/promises';
 import fastify from 'fastify';
 import { decode, encode } from './codec.mjs';
 import { TaskQueue } from './queue.mjs';
+import * as tasks from './tasks.mjs';
 
 const SLOTS = 50;
 const queue = new TaskQueue(SLOTS);
 const app = fastify({ forceCloseConnections: true });
 
-const TASKS = {
-  reserve: (order) => sleep(20, { ...order, reserved: true }),
-  charge: (order) => sleep(40, { ...order, charged: true }),
-  ship: (order) => sleep(20, { ...order, shipped: true }),
-};
-
 /** One task by way of the queue: arguments and result travel encrypted. */
-async function execute(name, order) {
-  const payload = await encode(order);
-  const result = await queue.schedule(name, async () => encode(await TASKS[name](decode(payload))));
-  return decode(result);
+async function execute(task, order) {
+  const payload = await encode(JSON.stringify(order));
+  const run = async () => encode(JSON.stringify(await task(JSON.parse(decode(payload)))));
+  return JSON.parse(decode(await queue.schedule(task.name, run)));
 }
 
 app.post('/orders', async function postOrder(request) {
   let order = request.body;
-  for (const name of Object.keys(TASKS)) order = await execute(name, order);
+  for (const task of [tasks.reserve, tasks.charge, tasks.ship]) order = await execute(task, order);
   return order;
 });
 

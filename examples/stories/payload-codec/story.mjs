@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { send } from '../support/client.mjs';
 import { blockedAt, blockedMillis, culprits, describePlace, isAt, lineAt } from '../support/culprits.mjs';
-import { end, start, until } from '../support/process.mjs';
+import { end, freePort, start, until } from '../support/process.mjs';
 import { startReceiver } from '../support/receiver.mjs';
 import { millis, quantile } from '../support/report.mjs';
+import { histogramQuantile, prepareTemporal, startTemporal } from '../support/temporal.mjs';
 
 export const summary = 'a codec that stands still for 400 ms in one call of ten makes every workflow late';
 
@@ -20,18 +21,31 @@ const VARIANTS = [
   { name: 'asynchronous', codec: 'async' },
 ];
 const MEASURES = ['workflow', 'task', 'schedule to start'];
+/** What Temporal calls these. */
+const LATENCIES = ['workflow_endtoend_latency', 'activity_execution_latency', 'activity_schedule_to_start_latency'];
 
-export async function run({ report, quick }) {
+/** `--engine`: what it needs beside npm; throws with a line on how to get what is missing. */
+export const engine = { name: 'Temporal', prepare: prepareTemporal };
+
+/** The service, on an in-process queue or on a real Temporal. */
+const EMBEDDED = { server: here('./server.mjs'), measures: measuredByItself };
+const TEMPORAL = { server: here('./temporal/server.mjs'), measures: measuredByTemporal };
+
+export async function run({ report, quick, engine }) {
   const workflows = quick ? 20 : 40;
   const keyService = await start(here('../support/slow-server.mjs'), { env: { MILLIS: KEY_SERVICE_MILLIS } });
-  await atYourDesk(report, keyService.url);
+  if (engine) report.step('Starting Temporal');
+  const temporal = engine ? await startTemporal() : undefined;
+  const world = { ...(engine ? TEMPORAL : EMBEDDED), env: { KEY_SERVICE: keyService.url, ...temporal?.env } };
+  await atYourDesk(report, world);
 
   const results = [];
   for (const { name, codec } of VARIANTS) {
     report.step(`${workflows} workflows at once, codec ${name}`);
-    results.push({ name, ...(await measure(codec, keyService.url, workflows)) });
+    results.push({ name, ...(await measure(world, codec, workflows)) });
   }
   await end(keyService);
+  await temporal?.kill();
 
   const [blocking, ...repaired] = results;
   const found = blocking.places.find((place) => isAt(place, CULPRIT));
@@ -43,7 +57,7 @@ export async function run({ report, quick }) {
     report.say(`  ${lineAt(found)}`);
   }
   report.table(
-    ['codec', ...MEASURES.map((measure) => `${measure} p95`), 'loop blocked'],
+    [engine ? "by Temporal's metrics" : 'codec', ...MEASURES.map((measure) => `${measure} p95`), 'loop blocked'],
     results.map(({ name, values, blocked }) => [name, ...values.map(millis), millis(blocked)]),
   );
   const file = join(tmpdir(), 'payload-codec.svg');
@@ -63,14 +77,15 @@ export async function run({ report, quick }) {
 }
 
 /** Without an SDK, and without a change to the service. */
-async function atYourDesk(report, keyService) {
+async function atYourDesk(report, { server, env }) {
   report.step('At your desk: node --import opentelemetry-instrumentation-event-loop/debug server.mjs');
-  const service = await start(here('./server.mjs'), {
+  const service = await start(server, {
     imports: ['opentelemetry-instrumentation-event-loop/debug'],
-    env: { CODEC: 'blocking', KEY_SERVICE: keyService },
+    env: { ...env, CODEC: 'blocking', METRICS_ADDRESS: `127.0.0.1:${await freePort()}` },
   });
+  let id = 0;
   await until(async () => {
-    await Promise.all([1, 2, 3].map((id) => send(`${service.url}/orders`, { method: 'POST', body: { id } })));
+    await Promise.all([1, 2, 3].map(() => send(`${service.url}/orders`, { method: 'POST', body: { id: id++ } })));
     return service.stderr.includes('syncFetch');
   }, './debug to name the block');
   await end(service);
@@ -83,26 +98,38 @@ async function atYourDesk(report, keyService) {
   );
 }
 
-async function measure(codec, keyService, workflows) {
+async function measure({ server, measures, env }, codec, workflows) {
   const receiver = await startReceiver();
-  const env = { CODEC: codec, KEY_SERVICE: keyService };
-  const service = await start(here('./server.mjs'), { receiver, name: 'orders', env });
+  const metricsAddress = `127.0.0.1:${await freePort()}`;
+  const service = await start(server, {
+    receiver,
+    name: 'orders',
+    env: { ...env, CODEC: codec, METRICS_ADDRESS: metricsAddress },
+  });
   const sent = await Promise.all(
     Array.from({ length: workflows }, (_, id) => send(`${service.url}/orders`, { method: 'POST', body: { id } })),
   );
-  const failed = sent.filter(({ status }) => status !== 200);
+  const failed = sent.filter(({ status, text }) => status !== 200 || JSON.parse(text).shipped !== true);
   if (failed.length > 0) throw new Error(`${failed.length} workflows failed: ${failed[0].status} ${failed[0].text}`);
-  await end(service);
+  const values = await measures({ metricsAddress, receiver, sent, ending: () => end(service) });
   receiver.close();
+  return { values, blocked: blockedMillis(receiver), places: culprits(receiver) };
+}
+
+async function measuredByItself({ receiver, sent, ending }) {
+  await ending();
   const tasks = receiver.spans.filter(({ name }) => name.startsWith('task '));
   const p95 = (values) => quantile(values, 0.95);
-  return {
-    values: [
-      p95(sent.map((it) => it.millis)),
-      p95(tasks.map((task) => task.end - task.start)),
-      p95(tasks.map(({ attributes }) => attributes['task.schedule_to_start'])),
-    ],
-    blocked: blockedMillis(receiver),
-    places: culprits(receiver),
-  };
+  return [
+    p95(sent.map((it) => it.millis)),
+    p95(tasks.map((task) => task.end - task.start)),
+    p95(tasks.map(({ attributes }) => attributes['task.schedule_to_start'])),
+  ];
+}
+
+async function measuredByTemporal({ metricsAddress, ending }) {
+  const response = await fetch(`http://${metricsAddress}/metrics`);
+  const metrics = await response.text();
+  await ending();
+  return LATENCIES.map((name) => histogramQuantile(metrics, `temporal_${name}`, 0.95));
 }

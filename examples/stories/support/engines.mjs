@@ -16,7 +16,10 @@ process.on('exit', () => {
 });
 
 export function temporaryFolder() {
-  const folder = mkdtempSync(join(tmpdir(), 'engine-'));
+  return removeAtExit(mkdtempSync(join(tmpdir(), 'engine-')));
+}
+
+export function removeAtExit(folder) {
   folders.push(folder);
   return folder;
 }

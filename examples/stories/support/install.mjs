@@ -2,17 +2,16 @@
 // The stories' own dependencies: databases, queues and pools that no user of the package needs.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 
 export const STORIES = resolve(import.meta.dirname, '..');
-const MANIFEST = join(STORIES, 'package.json');
-const STAMP = join(STORIES, 'node_modules/.installed.json');
 
-/** Into `node_modules` beside their package.json, once for each state of it. */
-export function install(report) {
-  const manifest = readFileSync(MANIFEST, 'utf8');
-  if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === manifest) return;
-  report.step('Installing what the stories need');
+/** Into `node_modules` beside the package.json in `folder`, once for each state of it. */
+export function install(report, folder = STORIES) {
+  const manifest = readFileSync(join(folder, 'package.json'), 'utf8');
+  const stamp = join(folder, 'node_modules/.installed.json');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === manifest) return;
+  report.step(`Installing what ${relative(process.cwd(), folder)} needs`);
   const { status, error, stdout, stderr } = spawnSync(
     'npm',
     // Peers are OpenTelemetry's packages, which the repository has.
@@ -25,8 +24,8 @@ export function install(report) {
       '--no-fund',
       '--prefer-offline',
     ],
-    { cwd: STORIES, encoding: 'utf8', shell: process.platform === 'win32' },
+    { cwd: folder, encoding: 'utf8', shell: process.platform === 'win32' },
   );
-  if (status !== 0) report.fail(`npm install in ${STORIES} ended with ${error ?? status}\n${stdout}${stderr}`);
-  writeFileSync(STAMP, manifest);
+  if (status !== 0) report.fail(`npm install in ${folder} ended with ${error ?? status}\n${stdout}${stderr}`);
+  writeFileSync(stamp, manifest);
 }

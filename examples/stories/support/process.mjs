@@ -22,12 +22,15 @@ export function endAll() {
 
 /**
  * Starts a module that sends `{ url }` once it listens. With a `receiver` it is instrumented as any service is, and its
- * telemetry goes there; `imports` are loaded ahead of it.
+ * telemetry goes there; `imports`, and behind them `also`, are loaded ahead of it.
  */
-export async function start(file, { receiver, imports = receiver ? [TRACING] : [], env = {}, name = 'story' } = {}) {
+export async function start(
+  file,
+  { receiver, imports = receiver ? [TRACING] : [], also = [], env = {}, name = 'story' } = {},
+) {
   const child = fork(file, {
     cwd: STORIES,
-    execArgv: imports.flatMap((module) => ['--import', module]),
+    execArgv: [...imports, ...also].flatMap((module) => ['--import', module]),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...withoutOtel(process.env), ...(receiver && otel(receiver, name)), ...env },
   });
@@ -61,9 +64,13 @@ export function startProgram(command, args, { cwd, env = {} } = {}) {
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (text) => (said = (said + text).slice(-20_000)));
   }
-  const ended = new Promise((resolve) => child.once('close', resolve)).then(() => running.delete(child));
+  const ended = new Promise((resolve) => child.once('close', (code, signal) => resolve(signal ?? code))).then((how) => {
+    running.delete(child);
+    return how;
+  });
   child.once('error', (error) => (said += error));
   return {
+    ended,
     get said() {
       return said;
     },
@@ -76,6 +83,14 @@ export function startProgram(command, args, { cwd, env = {} } = {}) {
       await ended;
     },
   };
+}
+
+/** Runs a program to its end. @returns what it said last; throws unless it ends with 0. */
+export async function runProgram(command, args, options) {
+  const program = startProgram(command, args, options);
+  const how = await program.ended;
+  if (how !== 0) throw new Error(`${[command, ...args].join(' ')} ended with ${how}\n${program.said}`);
+  return program.said;
 }
 
 /** Asks it to end, so that it sends its last telemetry; at the latest it is killed. */
