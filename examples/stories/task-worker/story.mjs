@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { makeWorkerUtils } from 'graphile-worker';
 import { blocksIn, culprits, describePlace, isAt, lineAt } from '../support/culprits.mjs';
+import { prepareHatchet, startHatchet } from '../support/hatchet.mjs';
 import { end, start, until } from '../support/process.mjs';
 import { startReceiver } from '../support/receiver.mjs';
 import { millis, quantile } from '../support/report.mjs';
@@ -10,11 +10,9 @@ import { millis, quantile } from '../support/report.mjs';
 export const summary = 'a worker runs ten tasks at once, and one that is async stands in the way of all of them';
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
-const WORKER = here('./worker.mjs');
 const SALES_MILLIS = '1000';
 const CLIENT = { functionName: 'syncFetch', file: 'sync-fetch.mjs', line: 'Atomics.wait(' };
 const RENDER = { functionName: 'render', file: 'render.mjs' };
-const SPAN = 'task build-report';
 const MAIL_EVERY_MILLIS = 50;
 
 const VARIANTS = [
@@ -24,13 +22,30 @@ const VARIANTS = [
   { name: 'a process of its own', report: 'async-client', separate: true, culprits: [] },
 ];
 
-export async function run({ report, quick }) {
-  report.step('Starting a database (PGlite) in a process of its own, and the queue in it');
-  const database = await start(here('../support/pglite.mjs'));
+/** `--engine`: what it needs beside npm; throws with a line on how to get what is missing. */
+export const engine = { name: 'Hatchet on PostgreSQL', prepare: prepareHatchet };
+
+/** The span around a task: the worker's own, or that of Hatchet's instrumentor. */
+const EMBEDDED = { folder: './', spanOf: (task) => `task ${task}`, also: [] };
+const HATCHET = {
+  folder: './hatchet/',
+  spanOf: (task) => `hatchet.start_step_run.${task}:${task}`,
+  also: [here('./hatchet/tracing.mjs')],
+};
+
+export async function run({ report, quick, engine }) {
+  const { folder, spanOf, also } = engine ? HATCHET : EMBEDDED;
+  report.step(
+    engine
+      ? 'Starting Hatchet on PostgreSQL'
+      : 'Starting a database (PGlite) in a process of its own, and the queue in it',
+  );
+  const server = await (engine ? startHatchet() : startPglite());
   const sales = await start(here('../support/slow-server.mjs'), { env: { MILLIS: SALES_MILLIS } });
-  const queue = await makeWorkerUtils({ connectionString: database.url, noPreparedStatements: true });
-  await queue.migrate();
-  const world = { database, sales, queue, reports: quick ? 1 : 2 };
+  const { openQueue } = await import(`${folder}queue.mjs`);
+  const queue = await openQueue(server.env);
+  const env = { ...server.env, SALES_SERVICE: sales.url };
+  const world = { worker: here(`${folder}worker.mjs`), env, queue, spanOf, also, reports: quick ? 1 : 2 };
 
   await atYourDesk(report, world);
   const results = [];
@@ -38,8 +53,8 @@ export async function run({ report, quick }) {
     report.step(`The worker, ${variant.name}`);
     results.push({ ...variant, ...(await measure(world, variant)) });
   }
-  await queue.release();
-  await Promise.all([end(database), end(sales)]);
+  await queue.close();
+  await Promise.all([server.kill(), end(sales)]);
 
   const [asItIs] = results;
   report.say(`\nAs it is, ${asItIs.warnings.length} warnings, the last of which is:\n  ${asItIs.warnings.at(-1)}`);
@@ -56,8 +71,8 @@ export async function run({ report, quick }) {
         report.say(`  ${lineAt(found)}`);
       }
       report.check(
-        `${name}: the blocked time was put down to ${SPAN}, ${culprit.functionName} and its line`,
-        found?.span === SPAN && lineAt(found).includes(culprit.line ?? ''),
+        `${name}: the blocked time was put down to ${spanOf('build-report')}, ${culprit.functionName} and its line`,
+        found?.span === spanOf('build-report') && lineAt(found).includes(culprit.line ?? ''),
       );
     }
     for (const culprit of [CLIENT, RENDER].filter((it) => !expected.includes(it))) {
@@ -78,8 +93,10 @@ export async function run({ report, quick }) {
   );
   report.check(
     'a late task said what held it up: the span, the function and the line',
-    asItIs.warnings.some((warning) =>
-      /send-mail .* blocked by task build-report in .*(syncFetch|render) \(.+:\d+:\d+\)/.test(warning),
+    asItIs.warnings.some(
+      (warning) =>
+        warning.match(/send-mail .* blocked by (.+) in .*(?:syncFetch|render) \(.+:\d+:\d+\)/)?.[1] ===
+        spanOf('build-report'),
     ),
   );
   report.check(
@@ -93,16 +110,21 @@ export async function run({ report, quick }) {
   }
 }
 
+async function startPglite() {
+  const database = await start(here('../support/pglite.mjs'));
+  return { env: { DATABASE_URL: database.url }, kill: () => end(database) };
+}
+
 /** Without an SDK, and without a change to the worker. */
-async function atYourDesk(report, { database, sales, queue }) {
+async function atYourDesk(report, { worker: file, env, queue }) {
   report.step('At your desk: node --import opentelemetry-instrumentation-event-loop/debug worker.mjs');
-  const worker = await start(WORKER, {
+  const worker = await start(file, {
     imports: ['opentelemetry-instrumentation-event-loop/debug'],
-    env: { DATABASE_URL: database.url, SALES_SERVICE: sales.url, REPORT: 'as-it-is' },
+    env: { ...env, REPORT: 'as-it-is' },
   });
-  await queue.addJob('build-report', {});
+  await queue.add('build-report');
   await until(() => /syncFetch/.test(worker.stderr) && /> render/.test(worker.stderr), './debug to name both');
-  await allDone(queue);
+  await queue.allDone();
   await end(worker);
   const lines = worker.stderr.trimEnd().split('\n');
   const summaryAt = lines.findLastIndex((line) => line.startsWith('event loop blocked'));
@@ -114,32 +136,32 @@ async function atYourDesk(report, { database, sales, queue }) {
   );
 }
 
-async function measure({ database, sales, queue, reports }, { report: state, separate }) {
+async function measure({ worker, env: shared, queue, spanOf, also, reports }, { report: state, separate }) {
   const receiver = await startReceiver();
-  const env = { DATABASE_URL: database.url, SALES_SERVICE: sales.url, REPORT: state };
+  const env = { ...shared, REPORT: state };
   const workers = separate
     ? [
-        await start(WORKER, { receiver, name: 'mails', env: { ...env, TASKS: 'send-mail' } }),
+        await start(worker, { receiver, also, name: 'mails', env: { ...env, TASKS: 'send-mail' } }),
         // Whom it blocks is itself.
-        await start(WORKER, { env: { ...env, TASKS: 'build-report' } }),
+        await start(worker, { env: { ...env, TASKS: 'build-report' } }),
       ]
-    : [await start(WORKER, { receiver, name: 'worker', env })];
+    : [await start(worker, { receiver, also, name: 'worker', env })];
   for (let i = 0; i < reports; i++) {
     await mails(queue, 8);
-    await queue.addJob('build-report', {});
+    await queue.add('build-report');
     await mails(queue, 40);
-    await allDone(queue);
+    await queue.allDone();
   }
   // Warnings come a little behind what they warn of.
   await sleep(500);
   for (const worker of workers) await end(worker);
   receiver.close();
-  const tasks = receiver.spans.filter(({ name }) => name.startsWith('task '));
+  const mailTasks = receiver.spans.filter(({ name }) => name === spanOf('send-mail'));
   const blocks = new Set(blocksIn(receiver).map(({ id }) => id));
   return {
     places: culprits(receiver),
-    starts: tasks.filter(({ name }) => name === 'task send-mail').map((task) => task.attributes['task.time_to_start']),
-    stalled: tasks.filter((task) => task.attributes['eventloop.stalled'] && task.links.some((id) => blocks.has(id)))
+    starts: mailTasks.map((task) => task.attributes['task.time_to_start']),
+    stalled: mailTasks.filter((task) => task.attributes['eventloop.stalled'] && task.links.some((id) => blocks.has(id)))
       .length,
     warnings: workers
       .flatMap(({ stderr }) => stderr.split('\n'))
@@ -149,18 +171,7 @@ async function measure({ database, sales, queue, reports }, { report: state, sep
 
 async function mails(queue, count) {
   for (let i = 0; i < count; i++) {
-    await queue.addJob('send-mail', { to: i });
+    await queue.add('send-mail');
     await sleep(MAIL_EVERY_MILLIS);
   }
-}
-
-async function allDone(queue) {
-  await until(
-    () =>
-      queue.withPgClient(async (client) => {
-        const { rows } = await client.query('select count(*) as count from graphile_worker.jobs');
-        return Number(rows[0].count) === 0;
-      }),
-    'all jobs to be done',
-  );
 }
