@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run example -- NAME`: one of the stories, from the trouble to the repair; `-- --list` has their names. `--quick`
-// shortens it, `--step N` runs one of those that a story has, `--engine` takes the real engine in place of what is embedded.
+// shortens it, `--step N` runs one of those that a story has, `--engine` takes the real engine in place of what is embedded,
+// `--otlp URL` sends its traces there as well, over HTTP.
 import { existsSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { MissingEngine } from './stories/support/engines.mjs';
 import { install } from './stories/support/install.mjs';
 import { endAll } from './stories/support/process.mjs';
+import { sendTracesTo } from './stories/support/receiver.mjs';
 import { Report } from './stories/support/report.mjs';
 
 const LIMIT_SECONDS = 120;
-const USAGE = 'npm run example -- NAME [--engine] [--quick] [--step N] | --list';
+const USAGE = 'npm run example -- NAME [--engine] [--quick] [--step N] [--otlp URL] | --list';
 
 const STORIES = new URL('./stories/', import.meta.url);
 const names = readdirSync(STORIES).filter((name) => existsSync(new URL(`${name}/story.mjs`, STORIES)));
@@ -19,6 +21,7 @@ const { values, positionals } = parseArgs({
   options: {
     engine: { type: 'boolean' },
     list: { type: 'boolean' },
+    otlp: { type: 'string' },
     quick: { type: 'boolean' },
     step: { type: 'string' },
   },
@@ -46,6 +49,7 @@ async function run() {
   install(report);
   const story = await load(name);
   if (values.engine && !(await prepare(story, report))) process.exit(1);
+  sendTracesTo(values.otlp?.replace(/\/$/, ''));
   report.heading(`${name}: ${story.summary}`);
   // A quick one is a test, and a starved machine may take its time; what is shown to people ends by itself.
   const limit = setTimeout(() => report.fail(`not through after ${LIMIT_SECONDS} s`), LIMIT_SECONDS * 1000);

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run test:stories`, or `-- NAME…`: each story of examples/, shortened. Is the culprit found, does its repair help? A
 // check that does not hold fails, and so does a story that does not come to its end. `npm run test:engines` is the same
-// with the real engines, of the stories that have one; where an engine is missing, its story fails.
+// with the real engines, of the stories that have one; where an engine is missing, its story fails. With `--jaeger` the spans
+// of each go to a real Jaeger as well, and are looked for there.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { REPOSITORY } from '../support/apps.mjs';
+import { startJaeger } from '../support/backends.mjs';
+import { lookForStory } from '../support/stories-in-jaeger.mjs';
 
 /** Generous: on a machine with nothing else to do the longest takes half a minute. */
 const LIMIT_MILLIS = 1_200_000;
+/** Spans are there in about a second. */
+const JAEGER_LIMIT_MILLIS = 60_000;
 
 const LINTED = [
   'database-rows/legacy/stock.mjs',
@@ -17,8 +23,12 @@ const LINTED = [
 ];
 
 const folder = join(REPOSITORY, 'examples/stories');
-const { values, positionals: asked } = parseArgs({ allowPositionals: true, options: { engine: { type: 'boolean' } } });
-const flags = values.engine ? ['--engine', '--quick'] : ['--quick'];
+const { values, positionals: asked } = parseArgs({
+  allowPositionals: true,
+  options: { engine: { type: 'boolean' }, jaeger: { type: 'boolean' } },
+});
+const jaeger = values.jaeger ? await startJaeger() : undefined;
+const flags = ['--quick', ...(values.engine ? ['--engine'] : []), ...(jaeger ? ['--otlp', jaeger.otlp] : [])];
 const all = readdirSync(folder)
   .filter((name) => existsSync(join(folder, name, 'story.mjs')))
   .filter(
@@ -45,16 +55,31 @@ for (const name of asked.length > 0 ? asked : all) {
     isWhole ? `ok      ${name}: ${held.length} checks, ${seconds} s` : `FAILED  ${name} ended with ${status ?? signal}`,
   );
   if (!isWhole) console.log(`${stdout}\n${stderr}`.replace(/^/gm, '        '));
+  if (jaeger) await inJaeger(name);
 }
-if (asked.length === 0 && !values.engine) {
+if (asked.length === 0 && !values.engine && !values.jaeger) {
   lint();
   addresses();
-  missingEngine();
+  missingEngines();
 }
 
 console.log(`\nin ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
 console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+process.exit(failed > 0 ? 1 : 0);
+
+async function inJaeger(name) {
+  const until = performance.now() + JAEGER_LIMIT_MILLIS;
+  let found;
+  do {
+    if (found) await sleep(500);
+    found = await lookForStory(jaeger.api, name);
+  } while (found.some(({ lack }) => lack) && performance.now() < until);
+  for (const { what, lack } of found) {
+    if (lack) failed++;
+    else passed++;
+    console.log(lack ? `FAILED  in Jaeger, ${what}: ${lack}` : `ok      in Jaeger, ${what}`);
+  }
+}
 
 /** What docs/find-and-fix.md says that a linter finds in the stories' code. */
 function lint() {
@@ -87,15 +112,25 @@ function addresses() {
 }
 
 /** One line that says how to get it, in place of a story. */
-function missingEngine() {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/run.mjs', 'loop-latency', '--engine'], {
-    cwd: REPOSITORY,
-    encoding: 'utf8',
-    env: { ...process.env, PATH: '' },
-  });
-  const isRight =
-    status === 1 && stdout === '' && /^.*prometheus is not there; .*apt-get install.* prometheus\n$/.test(stderr);
-  if (isRight) passed++;
-  else failed++;
-  console.log(isRight ? 'ok      a missing engine' : `FAILED  a missing engine: ${status}\n${stdout}${stderr}`);
+function missingEngines() {
+  const missing = {
+    'loop-latency': /^.*prometheus is not there; .*apt-get install.* prometheus\n$/,
+    'payload-codec': /^.*temporal .* is built with Go, which is not there; install Go .*, or .*TEMPORAL_ADDRESS=.*\n$/,
+  };
+  for (const [name, line] of Object.entries(missing)) {
+    const { TEMPORAL_ADDRESS, ...env } = process.env;
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/run.mjs', name, '--engine'], {
+      cwd: REPOSITORY,
+      encoding: 'utf8',
+      env: { ...env, PATH: '', ENGINES_FOLDER: join(folder, 'no such folder') },
+    });
+    const isRight = status === 1 && stdout === '' && line.test(stderr);
+    if (isRight) passed++;
+    else failed++;
+    console.log(
+      isRight
+        ? `ok      ${name} without its engine`
+        : `FAILED  ${name} without its engine: ${status}\n${stdout}${stderr}`,
+    );
+  }
 }
