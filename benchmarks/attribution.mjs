@@ -9,7 +9,7 @@ const OTHER_MODES = ['otel', 'event-loop', ...Object.keys(FLOORS)];
 
 /** Ends the process with 1 where the package does not know the attribution of one of `modes`. */
 export function requireAttributions(modes) {
-  for (const attribution of modes.filter((mode) => !OTHER_MODES.includes(mode))) {
+  for (const attribution of modes.filter((mode) => !OTHER_MODES.includes(mode) && !mode.includes('@'))) {
     const lines = [];
     const keep = (...words) => lines.push(words.join(' '));
     const logger = { error: keep, warn: keep, info() {}, debug() {}, verbose() {} };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run bench`: CPU per request of a hello-world server, OpenTelemetry alone against OpenTelemetry and this package.
-//   MODES=otel,on-demand,exact   see server.mjs and lean.mjs
+//   MODES=otel,on-demand,exact   see server.mjs and lean.mjs; the first is what the others are held against, as in
+//                                MODES=exact@../before,exact@../after
 //   PROCESSES=6 ROUNDS=60 REQUESTS=500
 //   CYCLES=100    and once more, after so many blocks in each process
 //   HEAP=steady   without V8's choices about the size of the heap

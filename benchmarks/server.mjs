@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the servers of the benchmarks have in common. MODE=otel: OpenTelemetry alone. MODE=event-loop: and this package, with
-// its defaults; MODE=on-demand, MODE=exact and so on: with that attribution.
+// its defaults; MODE=on-demand, MODE=exact and so on: with that attribution; MODE=exact@../before: what was built in that
+// checkout, as a change is held against what was before it.
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import { trace } from '@opentelemetry/api';
-import { EventLoopInstrumentation } from 'opentelemetry-instrumentation-event-loop';
 import { FLOORS } from './lean.mjs';
 
 const { following } = createRequire(import.meta.url)('../test/fixtures/internals.cjs');
@@ -15,7 +17,12 @@ const WITHOUT = ['otel', ...Object.keys(FLOORS)];
 /** Long enough to be a block, and to be looked at before it is over. */
 const CYCLE_MILLIS = 75;
 
-const { MODE } = process.env;
+const [MODE, checkout] = process.env.MODE.split('@');
+const { EventLoopInstrumentation } = await import(
+  checkout === undefined
+    ? 'opentelemetry-instrumentation-event-loop'
+    : pathToFileURL(resolve(checkout, 'dist/index.mjs')).href
+);
 
 // V8 collects the garbage of a process at rest, and has to optimise anew much of what it had optimised, only once something
 // was allocated by cppgc (24, 26; `Heap::ComputeMutatorUtilization` takes none for a high rate): by one vm script or context,
