@@ -72,7 +72,9 @@ async function count(mode) {
 }
 
 /** A mode may be that of another checkout. */
-const fileOf = (mode) => mode.replaceAll('/', '-');
+function fileOf(mode) {
+  return mode.replaceAll('/', '-');
+}
 
 /** Of each window, what the first thread did, which is the main one. */
 function totals(mode) {
