@@ -133,7 +133,7 @@ describe.concurrent('with nothing to say', () => {
   });
 });
 
-describe('the guard', () => {
+describe.concurrent('the guard', () => {
   it.each([
     ['timeout', 1],
     ['process.exit(0)', 1],
@@ -202,7 +202,7 @@ describe('with an SDK', () => {
   });
 });
 
-describe('Ctrl-C', () => {
+describe.concurrent('Ctrl-C', () => {
   const interrupted = (scenario: string) =>
     debug(scenario, {
       onSpawn: (child) => child.stdout?.once('data', () => setTimeout(() => child.kill('SIGINT'), 200)),

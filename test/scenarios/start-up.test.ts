@@ -42,7 +42,7 @@ function startUpMillis(text: string): number {
 }
 
 describe('./debug', () => {
-  it.each([
+  it.concurrent.each([
     ['the first turn of a server', BY_REQUIRE, {}],
     ['the first turn of a server', BY_IMPORT, {}],
     ['the first turn of a server', BY_REQUIRE, { OTEL_EVENT_LOOP_ATTRIBUTION: 'on-demand' }],
