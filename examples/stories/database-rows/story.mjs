@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { send, steadily } from '../support/client.mjs';
-import { blockedAt, culprits, describePlace, isAt, lineAt } from '../support/culprits.mjs';
+import { blockedAt, culprits, describePlace, isAt, lineAt, waitsIn } from '../support/culprits.mjs';
 import { postgresPrograms, startPostgres } from '../support/engines.mjs';
 import { end, start } from '../support/process.mjs';
 import { startReceiver } from '../support/receiver.mjs';
@@ -18,6 +18,8 @@ export const engine = { name: 'PostgreSQL', prepare: postgresPrograms };
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const PGLITE = here('../support/pglite.mjs');
+/** The span around what requests share. */
+const ACQUIRE = 'acquire connection';
 const SMALL_POOL = '2';
 const POOL = '20';
 
@@ -31,7 +33,7 @@ const DASHBOARD_WAITS = {
   what: 'queries of a dashboard that wait for a connection at once',
   in(spans) {
     const traces = new Set(spans.filter(({ name }) => name === 'handler - getDashboard').map(({ traceId }) => traceId));
-    return spans.filter(({ name, traceId }) => name === 'acquire connection' && traces.has(traceId));
+    return spans.filter(({ name, traceId }) => name === ACQUIRE && traces.has(traceId));
   },
   isBetter: (after, before) => after < before / 4,
 };
@@ -158,7 +160,7 @@ async function measure({ url }, { load }, quick) {
 function withTelemetry({ from, to, p95 }, { spans }, step) {
   const during = spans.filter(({ start }) => start >= from && start <= to);
   const places = culprits({ spans: during });
-  const waits = during.filter(({ name }) => name === 'acquire connection').map((span) => span.end - span.start);
+  const waits = during.filter(({ name }) => name === ACQUIRE).map((span) => span.end - span.start);
   return {
     p95,
     places,
@@ -169,6 +171,7 @@ function withTelemetry({ from, to, p95 }, { spans }, step) {
     atOnce: step.atOnce && mostAtOnce(step.atOnce.in(during)),
     acquire: quantile(waits, 0.99),
     waited: waits.reduce((sum, wait) => sum + wait, 0),
+    waits: waitsIn({ spans: during }, ACQUIRE),
   };
 }
 
@@ -203,9 +206,12 @@ function tell(report, { number, cause, culprit, part, before, after, ...step }, 
     if (!quick) report.check(`verify: GET /orders/:id is faster beside it`, after.p95 < before.p95);
     return;
   }
-  report.say(
-    `   no block: requests waited ${millis(before.waited)} in all for a connection, blocks ${millis(before.blocked)}`,
-  );
+  report.say(`   no block (${millis(before.blocked)} in all): the time is in "${ACQUIRE}", below`);
+  for (const { request, count, totalMillis, longestMillis } of before.waits.slice(0, 2)) {
+    report.say(
+      `   "${request}", ${count} times: ${millis(totalMillis / count)} on average, ${millis(longestMillis)} at most`,
+    );
+  }
   report.check(`${part}: that wait was not reported as blocks`, before.ownBlocks < before.waited / 10);
   const { what, isBetter } = step.atOnce;
   report.check(`verify: ${what}: ${after.atOnce} and not ${before.atOnce}`, isBetter(after.atOnce, before.atOnce));

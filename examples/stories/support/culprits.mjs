@@ -2,8 +2,9 @@
 // From telemetry to the line of code, as one does by hand: the spans that blocked, their block spans, the place in these.
 // It knows the names of the package's telemetry and nothing of any story.
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, relative, resolve } from 'node:path';
 
+const STORIES = resolve(import.meta.dirname, '..');
 const BLOCK_SPAN = 'event loop blocked';
 const HANG_SPAN = 'event loop hang';
 
@@ -82,7 +83,28 @@ export function blockedAt(places, { functionName, file }) {
   return there.filter(({ causes }) => !causes.has('host')).reduce((sum, { totalMillis }) => sum + totalMillis, 0);
 }
 
-export const describePlace = ({ functionName, file, line }) => `${functionName} (${file}:${line})`;
+export const describePlace = ({ functionName, path, line }) =>
+  `${functionName} (${relative(STORIES, path ?? '')}:${line})`;
+
+/**
+ * Where requests wait without a block: of the spans named `name`, those of one kind of request together, longest in all first. A
+ * trace says no line of them; who made the span knows it.
+ */
+export function waitsIn({ spans }, name) {
+  const byId = new Map(spans.map((span) => [span.id, span]));
+  const waits = new Map();
+  for (const span of spans.filter((span) => span.name === name)) {
+    let root = span;
+    while (byId.has(root.parentId)) root = byId.get(root.parentId);
+    const wait = waits.get(root.name) ?? { request: root.name, count: 0, totalMillis: 0, longestMillis: 0 };
+    const millis = span.end - span.start;
+    wait.count++;
+    wait.totalMillis += millis;
+    wait.longestMillis = Math.max(wait.longestMillis, millis);
+    waits.set(root.name, wait);
+  }
+  return [...waits.values()].sort((a, b) => b.totalMillis - a.totalMillis);
+}
 
 /** How long the loop was blocked in all, in milliseconds. */
 export function blockedMillis({ metrics }) {
