@@ -23,9 +23,11 @@ export async function built(report, { name, version, modules, programs, source, 
   report.step(`Building ${name} ${version} with Go, once: some minutes`);
   const startedAt = performance.now();
   const work = removeAtExit(`${join(FOLDER, `${name}-${version}`)}.${process.pid}`);
-  mkdirSync(work, { recursive: true });
+  // In here as well, so that nothing is left of a build that is interrupted.
+  const GOTMPDIR = join(work, 'tmp');
+  mkdirSync(GOTMPDIR, { recursive: true });
   // At most two at once, and behind everybody else: a machine with stories has other work.
-  const go = (...args) => runProgram('nice', ['go', ...args], { cwd: work, env: { GOFLAGS: '-p=2' } });
+  const go = (...args) => runProgram('nice', ['go', ...args], { cwd: work, env: { GOFLAGS: '-p=2', GOTMPDIR } });
   // Not `go install`: modules that replace others cannot be installed that way.
   await go('mod', 'init', 'engines');
   if (source) copyFileSync(source, join(work, basename(source)));

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { built } from './builds.mjs';
 import { postgresPrograms, startPostgres, temporaryFolder } from './engines.mjs';
 import { install } from './install.mjs';
-import { freePort, runProgram, startProgram } from './process.mjs';
+import { accepts, freePort, runProgram, startProgram, until } from './process.mjs';
 
 const FOLDER = fileURLToPath(new URL('../task-worker/hatchet/', import.meta.url));
 const PROGRAMS = ['hatchet-lite', 'hatchet-migrate', 'hatchet-admin'];
@@ -60,6 +60,7 @@ export async function startHatchet() {
   const said = await runProgram(admin, ['token', 'create', '--config', 'config', '--tenant-id', TENANT], options);
   const [token] = /^ey\S+$/m.exec(said) ?? [];
   if (!token) throw new Error(`no token in\n${said}`);
+  await until(() => engine.isUp() && accepts(grpc), `Hatchet to listen at ${address}`);
   return {
     env: {
       HATCHET_CLIENT_TOKEN: token,

@@ -2,7 +2,7 @@
 // Services and servers as processes of their own, none of which outlives the story.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { STORIES } from './install.mjs';
 
@@ -134,6 +134,17 @@ export async function freePort() {
     await once(server, 'close');
     return port;
   }
+}
+
+/** Whether somebody takes connections there. */
+export async function accepts(port) {
+  const socket = connect(port, '127.0.0.1');
+  const isThere = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return isThere;
 }
 
 /** The story's settings win over those of the user's shell. */

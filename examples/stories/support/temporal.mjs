@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real Temporal: yours, or the test server of its own project, and its own metrics.
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { built } from './builds.mjs';
+import { temporaryFolder } from './engines.mjs';
 import { install } from './install.mjs';
-import { startProgram, until } from './process.mjs';
+import { runProgram, startProgram, until } from './process.mjs';
 
 const FOLDER = fileURLToPath(new URL('../payload-codec/temporal/', import.meta.url));
 const PROGRAM = 'temporal-server';
@@ -16,23 +18,26 @@ const SERVER = {
   otherwise: 'run `temporal server start-dev` and set TEMPORAL_ADDRESS=127.0.0.1:7233',
 };
 
-/** Its path is empty where there is one already, that TEMPORAL_ADDRESS names. */
-let binary;
+/** Of the server; there is none where TEMPORAL_ADDRESS names one that runs. */
+let folder;
 
 export async function prepareTemporal(report) {
-  binary = process.env.TEMPORAL_ADDRESS ? '' : `${await built(report, SERVER)}/${PROGRAM}`;
+  folder = process.env.TEMPORAL_ADDRESS ? undefined : await built(report, SERVER);
   install(report, FOLDER);
 }
 
-/** @returns the environment that leads to it, and how to end it */
+/** @returns the environment of its clients and workers, and how to end it */
 export async function startTemporal() {
+  const WORKFLOW_BUNDLE = join(temporaryFolder(), 'workflows.js');
+  await runProgram(process.execPath, [join(FOLDER, 'bundle.mjs'), WORKFLOW_BUNDLE]);
   const { TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE = 'default' } = process.env;
-  if (!binary) return { env: { TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE }, kill() {} };
-  const program = startProgram(binary, []);
+  if (!folder) return { env: { TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, WORKFLOW_BUNDLE }, kill() {} };
+  const program = startProgram(join(folder, PROGRAM), []);
   const listens = /^listens (\S+) (\S+)$/m;
   await until(() => program.isUp(listens), 'Temporal to listen');
   const [, address, namespace] = listens.exec(program.said);
-  return { env: { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace }, kill: program.kill };
+  const env = { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, WORKFLOW_BUNDLE };
+  return { env, kill: program.kill };
 }
 
 /**

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same orders as workflows of a real Temporal, whose worker runs here. `GET /metrics` are Temporal's own.
-import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import {
   OpenTelemetryActivityInboundInterceptor,
@@ -11,7 +10,8 @@ import fastify from 'fastify';
 import * as tasks from '../tasks.mjs';
 import { payloadCodec } from './codec.mjs';
 
-const { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, METRICS_ADDRESS: bindAddress } = process.env;
+const { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace } = process.env;
+const { METRICS_ADDRESS: bindAddress, WORKFLOW_BUNDLE: codePath } = process.env;
 const SLOTS = 10;
 /** Bounds of buckets in milliseconds, each a tenth above the last: so much a percentile may be off. */
 const BOUNDS = Array.from({ length: 120 }, (_, i) => 1.1 ** i);
@@ -36,7 +36,7 @@ const worker = await Worker.create({
   connection,
   namespace,
   taskQueue,
-  workflowsPath: fileURLToPath(new URL('./workflows.ts', import.meta.url)),
+  workflowBundle: { codePath },
   activities: tasks,
   dataConverter,
   maxConcurrentActivityTaskExecutions: SLOTS,
@@ -52,6 +52,7 @@ const client = new Client({
   interceptors: { workflow: [new OpenTelemetryWorkflowClientInterceptor()] },
 });
 const app = fastify({ forceCloseConnections: true });
+app.setErrorHandler((error, _request, reply) => reply.code(500).send(`${error}, because of ${error.cause}`));
 app.post('/orders', async function postOrder({ body }) {
   return client.workflow.execute('order', { taskQueue, workflowId: `${taskQueue}-${body.id}`, args: [body] });
 });

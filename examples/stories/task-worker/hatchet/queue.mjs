@@ -10,9 +10,10 @@ export function openQueue(env) {
     host_port: env.HATCHET_CLIENT_HOST_PORT,
     api_url: env.HATCHET_CLIENT_API_URL,
     tls_config: { tls_strategy: env.HATCHET_CLIENT_TLS_STRATEGY },
+    // What it would say is that it listens in vain once the engine is gone.
+    logger: () => SILENT,
   };
-  // What it would say is that it listens in vain once the engine is gone.
-  const hatchet = HatchetClient.init(config, { logger: () => SILENT });
+  const hatchet = HatchetClient.init(config);
   let results = [];
   return {
     async add(name) {
