@@ -106,13 +106,13 @@ export function startDebug(): void {
     onFinding,
     onIteration: (isBlock) => {
       for (const signal of signals) signal.listen();
-      trace?.onIteration(isBlock);
+      trace?.events.onIteration(isBlock);
     },
     onLook: () => {
       for (const signal of signals) signal.letGo();
     },
-    onSlice: (...slice) => trace?.onSlice(...slice),
-    onStackSample: (...sample) => trace?.onStackSample(...sample),
+    onSlice: (...slice) => trace?.events.onSlice(...slice),
+    onStackSample: (...sample) => trace?.events.onStackSample(...sample),
   });
 }
 
@@ -128,6 +128,6 @@ function openTrace(path: string, say: (message: string) => void): TraceFile | un
 function closeTrace(trace: TraceFile): string {
   const failure = trace.close();
   if (failure) return `the trace file ${trace.path} is not whole: ${failure.message}`;
-  const dropped = trace.dropped > 0 ? `, without ${trace.dropped} events that were too many` : '';
+  const dropped = trace.events.dropped > 0 ? `, without ${trace.events.dropped} events that were too many` : '';
   return `trace written to ${trace.path}${dropped}`;
 }
