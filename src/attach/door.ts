@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkVersion, type Target } from './checks.js';
-import { CLOSE, Guard } from './guard.js';
-import { InspectorClient, inspectorPathAt, NoAnswer } from './inspector-client.js';
-import { childrenOf, factsOf, isAlive, listeningPorts, mainThreadOf } from './proc.js';
+import { CLOSE, closeWorkers, Guard, type Guarded } from './guard.js';
+import { InspectorClient, Interrupted, inspectorPathAt, NoAnswer } from './inspector-client.js';
+import { isIdle } from './native.js';
+import { clusterWorkersOf, factsOf, isAlive, listeningPorts } from './proc.js';
 import { Refusal } from './refusal.js';
 
 const POLL_MILLIS = 10;
@@ -23,6 +24,7 @@ export class Door {
     /** Undefined where it was open before, and stays so. */
     private readonly _guard: Guard | undefined,
     private readonly _target: Target,
+    private readonly _workers: readonly Guarded[],
   ) {}
 
   get wasOpen(): boolean {
@@ -37,11 +39,15 @@ export class Door {
     const { pid, inspectorPort, isInspected } = target;
     const before = listeningPorts(pid);
     const open = await inspectorAmong(before.filter((port) => isInspected || port === inspectorPort));
-    if (open !== undefined) return Door._enter(target, open.port, open.path, undefined, deadline);
+    if (open !== undefined) return Door._enter(target, open, undefined, [], deadline);
     if (before.includes(inspectorPort)) {
       throw new Refusal(`process ${pid} itself listens on port ${inspectorPort}, where its inspector would open`);
     }
-    const guard = await Guard.start(target);
+    // The primary of a cluster has its workers open theirs as well.
+    // https://github.com/nodejs/node/blob/v20.20.0/lib/internal/cluster/primary.js
+    const workers = clusterWorkersOf(pid).map((it) => ({ ...it, portsBefore: listeningPorts(it.pid) }));
+    const children = workers.map((it) => it.pid);
+    const guard = await Guard.start([{ ...target, portsBefore: before }, ...workers]);
     if (!isAlive(target)) {
       guard.dismiss();
       throw new Refusal(`process ${pid} has ended`);
@@ -50,40 +56,53 @@ export class Door {
     const signalledAt = performance.now();
     for (;;) {
       const opened = await inspectorAmong(listeningPorts(pid).filter((it) => !before.includes(it)));
-      if (opened !== undefined) return Door._enter(target, opened.port, opened.path, guard, deadline);
+      if (opened !== undefined) return Door._enter(target, opened, guard, workers, deadline);
       if (!isAlive(target)) {
         guard.dismiss();
         throw new Refusal(`process ${pid} has ended`);
       }
-      if (performance.now() - signalledAt > OWN_HANDLER_MILLIS && (await isIdle(pid))) {
+      if (performance.now() - signalledAt > OWN_HANDLER_MILLIS && (await isIdle(pid, children))) {
         guard.dismiss();
         const open = await inspectorAmong(before);
-        if (open !== undefined) return Door._enter(target, open.port, open.path, undefined, deadline);
+        if (open !== undefined) return Door._enter(target, open, undefined, [], deadline);
         throw new Refusal(
           `process ${pid} got SIGUSR1 and opened no inspector within ${OWN_HANDLER_MILLIS / 1000} s: it has a handler of its own for that signal`,
         );
       }
       // The guard stays behind, and closes what may open yet.
-      if (performance.now() >= deadline) throw new Unreachable('the inspector does not open');
+      if (performance.now() >= deadline) {
+        guard.takeOver();
+        throw new Unreachable('the inspector does not open');
+      }
       await sleep(POLL_MILLIS);
     }
   }
 
   private static async _enter(
     target: Target,
-    port: number,
-    path: string,
+    { port, path }: { readonly port: number; readonly path: string },
     guard: Guard | undefined,
+    workers: readonly Guarded[],
     deadline: number,
   ): Promise<Door> {
     const left = (): number => Math.max(deadline - performance.now(), 1);
-    const client = await InspectorClient.connect(port, path, left());
-    const door = new Door(client, port, guard, target);
+    let client: InspectorClient;
+    try {
+      client = await InspectorClient.connect(port, path, left());
+    } catch (error) {
+      if (listeningPorts(target.pid).includes(port)) {
+        guard?.takeOver();
+        throw error;
+      }
+      guard?.dismiss();
+      throw new Interrupted('the inspector has been closed');
+    }
+    const door = new Door(client, port, guard, target, workers);
     try {
       await door._proveIdentity(left());
     } catch (error) {
       if (error instanceof NoAnswer) {
-        client.close();
+        door.abandon();
         throw new Unreachable('the inspector does not answer');
       }
       await door.close();
@@ -113,18 +132,21 @@ export class Door {
     const until = performance.now() + CLOSE_MILLIS;
     while (isAlive(this._target) && listeningPorts(this._target.pid).includes(this.port)) {
       if (performance.now() > until) {
-        this.client.close();
+        this.abandon();
         return;
       }
       await sleep(POLL_MILLIS);
     }
     this.client.close();
-    this._guard.dismiss();
+    const isClosed = await closeWorkers(this._target, this._workers, CLOSE_MILLIS);
+    if (!isClosed) this._guard.takeOver();
+    else this._guard.dismiss();
   }
 
   /** Leaves it to the guard. */
   abandon(): void {
     this.client.close();
+    this._guard?.takeOver();
   }
 }
 
@@ -134,16 +156,4 @@ async function inspectorAmong(ports: readonly number[]): Promise<{ port: number;
     if (path !== undefined) return { port, path };
   }
   return undefined;
-}
-
-/** Whether the main thread waits for events, and for no child process, as `execSync` does in the same way. */
-async function isIdle(pid: number): Promise<boolean> {
-  if (childrenOf(pid).length > 0) return false;
-  for (let i = 0; i < 3; i++) {
-    const thread = mainThreadOf(pid);
-    const waits = thread?.state === 'S' && (thread.waitsIn === undefined || /poll/.test(thread.waitsIn));
-    if (!waits) return false;
-    await sleep(POLL_MILLIS);
-  }
-  return true;
 }

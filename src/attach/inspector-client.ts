@@ -46,6 +46,9 @@ interface Answer {
 /** No answer came in time: the thread runs native code that serves no interrupt. */
 export class NoAnswer extends Error {}
 
+/** The inspector was closed by somebody else: whoever has just been there, on going. */
+export class Interrupted extends Error {}
+
 /** Has code run in the main thread of a process, in the midst of whatever that is in. */
 export class InspectorClient {
   private _socket: WebSocketClient | undefined;
@@ -98,7 +101,7 @@ export class InspectorClient {
         clearTimeout(timer);
         this._waiting.delete(id);
         if (answer) resolve(answer);
-        else reject(new Error('the connection to the inspector has ended'));
+        else reject(new Interrupted('the connection to the inspector has ended'));
       });
       this._socket?.send(JSON.stringify(command(id, expression)));
     });

@@ -5,17 +5,13 @@
  * has nothing of this in it. One file, which Node.js alone runs.
  */
 import { attach } from './attach.js';
-import { closeBehind, GUARD_COMMAND } from './guard.js';
+import { closeBehind, GUARD_COMMAND, type Guarded } from './guard.js';
 import { attachOptions, USAGE } from './options.js';
-import { Refusal } from './refusal.js';
-
-/** Nothing was done to the process. */
-const REFUSED = 2;
+import { REFUSED, Refusal } from './refusal.js';
 
 const [command, ...args] = process.argv.slice(2);
 if (command === GUARD_COMMAND) {
-  const [pid, startTicks = '', ports = ''] = args;
-  void closeBehind(Number(pid), startTicks, ports.split(',').filter(Boolean).map(Number));
+  void closeBehind(JSON.parse(args[0] ?? '[]') as Guarded[]);
 } else {
   void main();
 }

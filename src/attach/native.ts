@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { childrenOf, factsOf, mainThreadOf } from './proc.js';
 
 const LOOKING_MILLIS = 200;
+const POLL_MILLIS = 10;
 /** A thread that has so much of a core computes. */
 const MOST = 0.5;
 
@@ -37,4 +38,20 @@ export async function nativeCallOf(pid: number): Promise<NativeCall> {
   const [child] = children;
   const whom = how === 'asleep' && child ? `; it may wait for its child process ${child.pid}: ${child.command}` : '';
   return { text: `${how}${where}${whom}`, state, cpuShare, waitsIn, systemCall, children };
+}
+
+/**
+ * Whether the main thread waits for events, and for no child process, as `execSync` does in the same way.
+ *
+ * @param workers child processes that nobody waits for.
+ */
+export async function isIdle(pid: number, workers: readonly number[] = []): Promise<boolean> {
+  if (childrenOf(pid).some((child) => !workers.includes(child))) return false;
+  for (let i = 0; i < 3; i++) {
+    const thread = mainThreadOf(pid);
+    const waits = thread?.state === 'S' && (thread.waitsIn === undefined || /poll/.test(thread.waitsIn));
+    if (!waits) return false;
+    await sleep(POLL_MILLIS);
+  }
+  return true;
 }

@@ -75,6 +75,20 @@ export function childrenOf(pid: number): number[] {
     .map(Number);
 }
 
+/** Those of its child processes that `node:cluster` has started. */
+export function clusterWorkersOf(pid: number): Pick<ProcessFacts, 'pid' | 'startTicks'>[] {
+  const isWorker = (child: number): boolean => /(?:^|\0)NODE_UNIQUE_ID=/.test(read(`${child}/environ`) ?? '');
+  return childrenOf(pid)
+    .filter(isWorker)
+    .flatMap((child) => factsOf(child) ?? [])
+    .map(({ pid, startTicks }) => ({ pid, startTicks }));
+}
+
+/** Its child processes, and theirs. */
+export function descendantsOf(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
 /** TCP ports that it listens on, by the sockets that are its own. */
 export function listeningPorts(pid: number): number[] {
   const sockets = new Set(list(`${pid}/fd`).map((fd) => /^socket:\[(\d+)\]$/.exec(link(`${pid}/fd/${fd}`) ?? '')?.[1]));
