@@ -30,6 +30,7 @@ const code = {
 const embedded = {
   'worker-source': { input: 'src/watchdog/worker/main.ts', name: 'WORKER_SOURCE' },
   'look-source': { input: 'src/attach/inside/look.ts', name: 'LOOK_SOURCE' },
+  'watch-source': { input: 'src/attach/inside/watch.ts', name: 'WATCH_SOURCE' },
 };
 const embeddedSources = {
   name: 'embedded-sources',

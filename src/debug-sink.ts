@@ -22,6 +22,6 @@ export function debugSink(): DebugSink | undefined {
   return globals[SINK_KEY];
 }
 
-export function setDebugSink(sink: DebugSink): void {
+export function setDebugSink(sink: DebugSink | undefined): void {
   globals[SINK_KEY] = sink;
 }

@@ -21,6 +21,7 @@ import { SliceRecorder } from './recorder/recorder.js';
 import { StartUp } from './recorder/start-up.js';
 import { TracedRecorder } from './recorder/traced-recorder.js';
 import { LoopMetrics } from './report/metrics.js';
+import { QuietReporter } from './report/quiet-reporter.js';
 import { Reporter } from './report/reporter.js';
 import { observeRuntimeMetrics } from './report/runtime-metrics.js';
 import { hasIdleClock } from './system/clock.js';
@@ -134,7 +135,7 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     const isWatched = config.watchdog && (isMainThread || config.workerWatchdogs);
     const watchdog = isWatched && hasSharedMemory(log) ? new Watchdog(config, log, this._sdk) : undefined;
     const guard = new Guard(log);
-    const reporter = new Reporter(config, this._telemetry(), log, guard);
+    const reporter = this._isQuiet ? new QuietReporter(guard) : new Reporter(config, this._telemetry(), log, guard);
     const delay = new DelayMeter((waitMillis) => reporter.onDelay(waitMillis), this._delayWindow);
     const evidence = new EvidenceCollector(watchdog);
     const monitor = new BlockMonitor(config, reporter, delay, evidence, watchdog, guard);
@@ -244,6 +245,11 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     for (const tell of this._untold ?? []) tell();
     this._untold = undefined;
     return true;
+  }
+
+  /** Whether blocks are published on the channel and nowhere else. */
+  protected get _isQuiet(): boolean {
+    return false;
   }
 
   /** Where what has to be said in words goes. */

@@ -39,3 +39,31 @@ export interface InsideLook {
   readonly isWatched: boolean;
   readonly span: InsideSpan | undefined;
 }
+
+/** What a watch is started with. */
+export interface WatchOrder {
+  /** Where we listen. */
+  readonly address: string;
+  /** What we know it by. */
+  readonly token: string;
+  readonly thresholdMillis: number;
+  /** Then it ends, whatever it is told. */
+  readonly lastsMillis: number;
+  /** Whether the events of a trace file are wanted. */
+  readonly isTraced: boolean;
+}
+
+/** What a watch tells, a line of JSON each. */
+export type WatchMessage =
+  /** It is in place. `isShared`: the package was there already, and tells. */
+  | { readonly type: 'started'; readonly isShared: boolean }
+  /** A `Block`, whose spans are plain. */
+  | { readonly type: 'block'; readonly block: object }
+  | { readonly type: 'note'; readonly text: string }
+  /** A piece of a trace file; `dropped` events are missing in it, as the last one tells. */
+  | { readonly type: 'trace'; readonly text: string; readonly dropped?: number }
+  /** All is undone. */
+  | { readonly type: 'stopped' };
+
+/** What ends it. Where the connection ends it does as well. */
+export const STOP = 'stop\n';

@@ -36,6 +36,7 @@ export function describeSnapshot(pid: number, snapshot: Snapshot, style: Style):
   }
   if (span) lines.push(style.weak(`    span: ${describeSpan(span)}`));
   else if (hasOpenTelemetry && location) lines.push(style.weak('    span: none is active'));
+  if (!isBlocked) lines.push(style.weak('    what stutters shows with --seconds 30'));
   return `${lines.join('\n')}\n`;
 }
 

@@ -55,6 +55,10 @@ export class Summary {
     this._millis += durationMillis;
   }
 
+  get totals(): { readonly count: number; readonly millis: number } {
+    return { count: this._count, millis: this._millis };
+  }
+
   /** Empty where nothing blocked. */
   text(style: Style): string {
     if (this._count === 0) return '';

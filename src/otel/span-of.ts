@@ -15,3 +15,8 @@ export function spanOf(context: Context): Span | undefined {
   if (span === null || typeof span !== 'object') return undefined;
   return context.getValue(SUPPRESS_TRACING) === true ? undefined : (span as Span);
 }
+
+/** `context` with tracing suppressed, as `suppressTracing()` of `@opentelemetry/core` has it. */
+export function suppressTracing(context: Context): Context {
+  return context.setValue(SUPPRESS_TRACING, true);
+}

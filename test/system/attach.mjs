@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run test:attach`: `attach PID` against programs that know nothing of the package: does it name what blocks them, does
 // it refuse where it would do harm, and is everything as it was afterwards? Narrowed down: `npm run test:attach -- 20 24 --only json`.
+// `--cycles 200`, not in CI: attached to one process under load so many times.
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -10,10 +12,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { NODE_MAJORS, nodeBinaries, REPOSITORY, temporaryFolder, versionOf } from '../support/apps.mjs';
 import { check, sumUp } from '../support/checks.mjs';
+import { watchChecks } from './attach-watch.mjs';
 
 const { positionals, values: given } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: 'string', default: '' } },
+  options: { only: { type: 'string', default: '' }, cycles: { type: 'string', default: '0' } },
 });
 const majors = positionals.length > 0 ? positionals.map(Number) : NODE_MAJORS;
 const nodes = nodeBinaries(majors);
@@ -21,16 +24,22 @@ const temporary = temporaryFolder();
 const FIXTURE = join(REPOSITORY, 'test/fixtures/attach.mjs');
 const BINARY = join(REPOSITORY, 'dist/attach.cjs');
 /** Nothing of it may take so long, on whatever machine. Milliseconds. */
-const TIMEOUT = 300_000;
+const TIMEOUT = 60_000;
+
+/** Most of the time they wait. */
+const AT_ONCE = 2;
+const running = new Set();
 
 const children = new Set();
+/** Those of the check that is under way. */
+const own = new AsyncLocalStorage();
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
 /** What is waited for; it fails where it does not come. */
-async function until(what, holds) {
-  for (const deadline = performance.now() + TIMEOUT; ; await sleep(20)) {
+async function until(what, holds, timeoutMillis = TIMEOUT) {
+  for (const deadline = performance.now() + timeoutMillis; ; await sleep(20)) {
     const value = await holds();
     if (value) return value;
     if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
@@ -46,6 +55,7 @@ function start(command, args, options = {}) {
     });
   }
   children.add(child);
+  own.getStore().add(child);
   child.ended = once(child, 'close').then(([code, signal]) => {
     children.delete(child);
     return signal ?? code;
@@ -74,9 +84,12 @@ async function livesOn(child) {
   if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it has ended\n${child.said}`);
 }
 
-/** Runs `attach`, by the Node.js that runs this. */
+/** `attach`, run by the Node.js that runs this. */
+const attacher = (pid, ...args) => start(process.execPath, [BINARY, 'attach', `${pid}`, '--timeout', '120', ...args]);
+
+/** The same, once it is through. */
 async function attach(pid, ...args) {
-  const child = start(process.execPath, [BINARY, 'attach', `${pid}`, '--timeout', '120', ...args]);
+  const child = attacher(pid, ...args);
   const out = { text: '', error: '' };
   child.stdout.on('data', (chunk) => {
     out.text += chunk;
@@ -115,8 +128,8 @@ function ports(pid) {
   );
 }
 
-const lineOf = (kind) =>
-  readFileSync(FIXTURE, 'utf8')
+const lineOf = (kind, file = FIXTURE) =>
+  readFileSync(file, 'utf8')
     .split('\n')
     .findIndex((line) => line.endsWith(`// HERE ${kind}`)) + 1;
 
@@ -130,20 +143,26 @@ const equal = (actual, expected, what) =>
 
 const holds = (text, pattern) => pattern.test(text) || fail(`${pattern} is not in\n${text}`);
 
-/** A check that waits. */
+/** A check that waits. Resolves once the next one may begin. */
 async function checked(title, body) {
   if (!title.includes(given.only)) return;
-  let failure;
-  try {
-    await body();
-  } catch (error) {
-    failure = error;
-  } finally {
-    for (const child of children) await stop(child);
-  }
-  check(title, () => {
-    if (failure) throw failure;
+  while (running.size >= AT_ONCE) await Promise.race(running);
+  const started = new Set();
+  const run = own.run(started, async () => {
+    let failure;
+    try {
+      await body();
+    } catch (error) {
+      failure = error;
+    } finally {
+      for (const child of started) await stop(child);
+      running.delete(run);
+    }
+    check(title, () => {
+      if (failure) throw failure;
+    });
   });
+  running.add(run);
 }
 
 /** Function and line that a snapshot has to name. */
@@ -157,8 +176,29 @@ const BLOCKED = {
   json: 'parseOnce',
 };
 
+const watches = watchChecks({
+  checked,
+  start,
+  until,
+  target,
+  attach,
+  attacher,
+  livesOn,
+  stop,
+  ports,
+  equal,
+  holds,
+  fail,
+  lineOf,
+  temporary,
+});
+
 for (const [major, node] of nodes) {
   const on = versionOf(node);
+  if (Number(given.cycles) > 0) {
+    await watches.cycles(on, node, Number(given.cycles));
+    continue;
+  }
   for (const [kind, name] of Object.entries(BLOCKED)) {
     await checked(`${on}: ${kind}, blocked for ever: the function, the line, and no port left open`, async () => {
       const child = await target(node, kind);
@@ -168,7 +208,8 @@ for (const [major, node] of nodes) {
       equal([type, location?.frame.functionName.split('.').pop()], ['snapshot', name], 'what blocks');
       equal([location.frame.filePath, location.frame.lineNumber], [FIXTURE, lineOf(kind)], 'where');
       equal(isBlocked, true, 'whether it is blocked');
-      equal(ports(child.pid), [], 'ports afterwards');
+      // In a native call of a second it is the guard that closes it.
+      await until('its port to be closed', () => ports(child.pid).length === 0);
     });
   }
 
@@ -211,6 +252,7 @@ for (const [major, node] of nodes) {
     await livesOn(child);
   });
 
+  await watches.all(on, node);
   await refusals(on, major, node);
 }
 
@@ -251,6 +293,12 @@ async function refusals(on, major, node) {
       server.close();
     }
   });
+}
+
+if (Number(given.cycles) > 0) {
+  await Promise.all(running);
+  sumUp();
+  process.exit();
 }
 
 await checked('refuses a process that is not there', async () => {
@@ -300,4 +348,5 @@ if (process.getuid() === 0) {
   console.log("skipped: another user's process, another network: only root can start them");
 }
 
+await Promise.all(running);
 sumUp();

@@ -61,7 +61,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'preload',
   ],
   // A program of its own, and what it sends into another process.
-  attach: ['system', 'otel', 'watchdog', 'block', 'words', 'debug'],
+  attach: ['system', 'otel', 'config', 'watchdog', 'block', 'words', 'debug', 'debug-sink', 'instrumentation'],
   index: ['system', 'instrumentation'],
   register: ['system', 'preload'],
   // The file `debug.ts`.
