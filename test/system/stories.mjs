@@ -27,6 +27,8 @@ const { values, positionals: asked } = parseArgs({
   allowPositionals: true,
   options: { engine: { type: 'boolean' }, jaeger: { type: 'boolean' } },
 });
+// What has to be in Jaeger is known of the embedded ones: spans of the engines' own SDKs have other names.
+if (values.engine && values.jaeger) throw new Error('either --engine or --jaeger');
 const jaeger = values.jaeger ? await startJaeger() : undefined;
 const flags = ['--quick', ...(values.engine ? ['--engine'] : []), ...(jaeger ? ['--otlp', jaeger.otlp] : [])];
 const all = readdirSync(folder)
