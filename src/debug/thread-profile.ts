@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Profiler, Runtime, Session } from 'node:inspector';
-import { ANONYMOUS, isUserCode } from '../block/call-tree.js';
-import { isLoading, markLoading, roleOf } from '../block/plumbing.js';
-import type { SampledFrame, StackSample } from '../model.js';
+import type { Profiler, Session } from 'node:inspector';
 import { now } from '../system/clock.js';
-import { toPath } from '../system/to-path.js';
 import { PACKAGE_NAME } from '../version.js';
-import { fromUserCode } from '../watchdog/look.js';
+import { type ProfiledSample, profiledSamples } from '../watchdog/profile-samples.js';
 
 /** How often V8 takes a stack. Milliseconds. */
 const INTERVAL_MILLIS = 5;
@@ -19,11 +15,6 @@ const MAX_PROFILE_MILLIS = 20_000;
 interface InspectorConsole {
   profile(name: string): void;
   profileEnd(name: string): void;
-}
-
-/** A stack that stood for some time, and whether a module was being loaded. */
-export interface ProfiledSample extends StackSample {
-  readonly isLoading: boolean;
 }
 
 /**
@@ -92,7 +83,7 @@ export class ThreadProfile {
     const profile = this._finished as Profiler.Profile | undefined;
     if (profile === undefined) return;
     const since = endedAt - KEPT_MILLIS;
-    this._samples = [...this._samples, ...samplesOf(profile, endedAt)].filter(({ until }) => until > since);
+    this._samples = [...this._samples, ...profiledSamples(profile, endedAt)].filter(({ until }) => until > since);
   }
 
   /** In the thread itself, an answer comes at once. */
@@ -106,63 +97,4 @@ export class ThreadProfile {
     if (failure !== null) throw failure;
     return answer;
   }
-}
-
-/** Every sample of a profile that ended at `endedAt`: how many there are of a function is what vouches for it. */
-export function samplesOf(profile: Profiler.Profile, endedAt: number): ProfiledSample[] {
-  const { nodes, samples = [], timeDeltas = [], startTime, endTime } = profile;
-  const parents = new Map<number, number>();
-  for (const { id, children = [] } of nodes) for (const child of children) parents.set(child, id);
-  const frames = new Map(nodes.map(({ id, callFrame }) => [id, toFrame(callFrame)]));
-  const known = new Map<number, Pick<ProfiledSample, 'stack' | 'isLoading'>>();
-  const stackOf = (leaf: number) => {
-    const seen = known.get(leaf);
-    if (seen !== undefined) return seen;
-    const raw: SampledFrame[] = [];
-    for (let id: number | undefined = leaf; id !== undefined; id = parents.get(id)) {
-      const frame = frames.get(id);
-      if (frame !== undefined) raw.push(callsModule(frame, raw.at(-1)) ? { ...frame, role: 'module caller' } : frame);
-    }
-    const found = { stack: fromUserCode(markLoading(raw)), isLoading: isLoading(raw) };
-    known.set(leaf, found);
-    return found;
-  };
-  // The first delta counts from the start of the profile; each sample stands for the time ahead of it.
-  let at = endedAt - (endTime - startTime) / 1000;
-  return samples.map((leaf, i) => {
-    const from = at;
-    at += (timeDeltas[i] ?? 0) / 1000;
-    const rest = { loopCount: 0, callback: 0, isCut: false, accuracy: 'during', isCertain: false } as const;
-    return { ...stackOf(leaf), ...rest, from, until: at };
-  });
-}
-
-/**
- * Whether `frame` is `Module.prototype._compile`, which has a name in a profile only up to Node.js 20: what it calls is the
- * body of a module, a function without a name in whose file nothing is ahead of it.
- */
-function callsModule({ functionName, role }: SampledFrame, callee: SampledFrame | undefined): boolean {
-  if (role !== 'loader' || functionName !== ANONYMOUS || callee === undefined || !isUserCode(callee)) return false;
-  return callee.functionName === ANONYMOUS && callee.startLine === 1 && callee.startColumn === 1;
-}
-
-/** Undefined for what is no function: `(root)`, `(program)`, `(garbage collector)`. */
-function toFrame({ functionName, url, lineNumber, columnNumber }: Runtime.CallFrame): SampledFrame | undefined {
-  if (/^\((?:root|program|idle|garbage collector)\)$/.test(functionName) && url === '') return undefined;
-  const name = functionName === '' ? ANONYMOUS : functionName;
-  const filePath = toPath(url);
-  const [line, column] = [lineNumber + 1, columnNumber + 1];
-  const place = filePath === '' ? 'native' : `${filePath}:${line}:${column}`;
-  const text = functionName === '' && filePath !== '' ? place : `${name} (${place})`;
-  return {
-    text,
-    functionName: name,
-    filePath,
-    lineNumber: filePath === '' ? 0 : line,
-    columnNumber: filePath === '' ? 0 : column,
-    startLine: line,
-    startColumn: column,
-    role: roleOf(text, filePath),
-    functionKey: `${filePath}\n${name}\n${line}:${column}`,
-  };
 }

@@ -122,7 +122,7 @@ export function ownFile(): string {
 }
 
 /** Where our files are, where they are ours alone and not in a bundle. */
-const OWN_FOLDER = isPackageFile(ownFile()) ? dirname(ownFile()) + sep : undefined;
+export const OWN_FOLDER = isPackageFile(ownFile()) ? dirname(ownFile()) + sep : undefined;
 
 function isPackageFile(file: string): boolean {
   try {
@@ -149,11 +149,13 @@ export function cutTo(count: number, stack: readonly SampledFrame[], { isCut, ou
 /**
  * The stack from its first frame of the application on, neither Node.js's own nor ours nor any other plumbing; empty where
  * there is none. An async function that awaits what runs is listed, but is not on the stack.
+ *
+ * @param own tells which are ours.
  */
-export function fromUserCode(frames: readonly SampledFrame[]): readonly SampledFrame[] {
-  const first = frames.findIndex((frame) => isUserCode(frame) && !isOurs(frame));
+export function fromUserCode(frames: readonly SampledFrame[], own = isOurs): readonly SampledFrame[] {
+  const first = frames.findIndex((frame) => isUserCode(frame) && !own(frame));
   if (first < 0 || frames[first]?.text.startsWith('async ')) return [];
   const stack = frames.slice(first);
   // We are called by the application and call it, where it ends a span or makes a context active.
-  return stack.some(isOurs) ? stack.map((frame) => (isOurs(frame) ? { ...frame, isPlumbing: true } : frame)) : stack;
+  return stack.some(own) ? stack.map((frame) => (own(frame) ? { ...frame, isPlumbing: true } : frame)) : stack;
 }

@@ -6,9 +6,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { samplesOf } from '../../src/debug/thread-profile.js';
 import type { SampledFrame } from '../../src/model.js';
 import * as semconv from '../../src/semconv.js';
+import { profiledSamples } from '../../src/watchdog/profile-samples.js';
 import { Collector } from '../support/collector.js';
 import { durationOf, expectDuration, runFixture, runScenario } from '../support/run-fixture.js';
 
@@ -29,7 +29,7 @@ const TSC = createRequire(import.meta.url).resolve('typescript/lib/tsc.js');
 
 /** How much of all time a profile has in the function `name` around `line`, with what that called. */
 function shareOf(profile: Profiler.Profile, name: string, line: number): number {
-  const samples = samplesOf(profile, 0);
+  const samples = profiledSamples(profile, 0);
   const calls = samples.flatMap(({ stack }) => stack).filter(({ functionName }) => functionName === name);
   const start = Math.max(...calls.map(({ startLine = 0 }) => startLine).filter((startLine) => startLine <= line));
   const isIn = ({ functionName, startLine }: SampledFrame): boolean => functionName === name && startLine === start;

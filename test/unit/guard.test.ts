@@ -8,9 +8,9 @@ import { Looks } from '../../src/debug/looks.js';
 import { debugOptions } from '../../src/debug/options.js';
 import { mapBlock, mapByPreparing } from '../../src/debug/prepared-stack.js';
 import { Relatives } from '../../src/debug/relatives.js';
-import { samplesOf } from '../../src/debug/thread-profile.js';
 import type { SampledFrame, StackSample } from '../../src/model.js';
 import type { StackFrame } from '../../src/types.js';
+import { profiledSamples } from '../../src/watchdog/profile-samples.js';
 import { blockOf } from '../support/block.js';
 
 function frame(functionName: string, filePath: string, loadedModule?: string): SampledFrame {
@@ -136,7 +136,7 @@ describe('the profile of a thread', () => {
   };
 
   it('is told as looks are, on the clock of the thread', () => {
-    const told = samplesOf(profile, 580).map(({ stack, isLoading, from, until }) => ({
+    const told = profiledSamples(profile, 580).map(({ stack, isLoading, from, until }) => ({
       stack: stack.map(({ text }) => text),
       isLoading,
       from,
@@ -152,6 +152,28 @@ describe('the profile of a thread', () => {
     ]);
   });
 
+  it('tells the line with most of the time, of the function that ran, in the files that are asked for', () => {
+    const ticks = [
+      { line: 44, ticks: 1 },
+      { line: 42, ticks: 2 },
+      { line: 44, ticks: 2 },
+    ];
+    const nodes = profile.nodes.map((node) => (node.id === 5 ? { ...node, positionTicks: ticks } : node));
+    const read = (tellsLine: (file: string) => boolean) =>
+      profiledSamples({ ...profile, nodes }, 580, { tellsLine }).map(({ stack }) => stack[0]?.text);
+    // Where it called another function it is not told.
+    expect(read((file) => file === '/app/report.js').slice(1, 3)).toEqual([
+      '/app/report.js:44:1',
+      '/app/report.js:41:2',
+    ]);
+    expect(read(() => false).slice(1, 3)).toEqual(['/app/report.js:41:2', '/app/report.js:41:2']);
+  });
+
+  it('may have its times in 32 bits', () => {
+    const [first] = profiledSamples({ ...profile, startTime: 2 ** 32 - 10_000, endTime: 70_000 }, 580);
+    expect(first).toMatchObject({ from: 500, until: 510 });
+  });
+
   it('knows the body of a module, and what that calls, by a loader whose functions have no name', () => {
     const loader = 'node:internal/modules/cjs/loader';
     const nodes = [
@@ -165,7 +187,7 @@ describe('the profile of a thread', () => {
       { id: 7, ...call('', '/app/table.js', 0, 0), children: [8] },
       { id: 8, ...call('build', '/app/table.js', 3) },
     ];
-    const [inPatch, inBuild] = samplesOf({ ...profile, nodes, samples: [4, 8] }, 580);
+    const [inPatch, inBuild] = profiledSamples({ ...profile, nodes, samples: [4, 8] }, 580);
     const of = (sample = inPatch) =>
       sample?.stack.map(({ functionName, loadedModule }) => ({ functionName, loadedModule }));
     expect(of(inPatch)).toEqual([{ functionName: 'setUp', loadedModule: '' }]);
@@ -180,7 +202,7 @@ describe('the profile of a thread', () => {
     const samples = Array<number>(100).fill(6);
     const timeDeltas = Array<number>(101).fill(5_000);
     const long = { ...profile, endTime: 1_000_000 + 505_000, samples: [7, ...samples], timeDeltas };
-    expect(findInCode(samplesOf(long, 1_000), { startedAt: 495, endedAt: 1_000 }).location).toMatchObject({
+    expect(findInCode(profiledSamples(long, 1_000), { startedAt: 495, endedAt: 1_000 }).location).toMatchObject({
       frame: { filePath: '/app/report.js', lineNumber: 41 },
     });
   });
