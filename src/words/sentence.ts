@@ -43,7 +43,9 @@ export function describeHang(
   const thread = workerThreadId === undefined ? '' : ` of worker thread ${workerThreadId}`;
   const entry = entryName === undefined || entryName === spanName ? '' : ` in ${entryName}`;
   const who = spanName === undefined ? '' : ` by "${spanName}"${entry}`;
-  const place = location ? placeWithShare(location) : threadState ? ` in native code, ${threadState}` : '';
+  // The main thread answers a look unless it is in native code. Of a worker thread nobody may have asked.
+  const unseen = workerThreadId === undefined ? ' in native code' : '';
+  const place = location ? placeWithShare(location) : threadState ? `${unseen}, ${threadState}` : '';
   const where = spanName === undefined ? place : behind(entry, place);
   const when = isStarting ? ' at start-up' : '';
   return `event loop${thread} hangs: blocked for ${(millis / 1000).toFixed(1)} s${when}${who}${where}`;

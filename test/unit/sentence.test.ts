@@ -219,4 +219,13 @@ describe('a hang', () => {
     );
     expect(describeHang(2_040, false, undefined, undefined, undefined)).toBe('event loop hangs: blocked for 2.0 s');
   });
+
+  it('of a worker thread is not said to be in native code where nobody has looked', () => {
+    expect(describeHang(2_040, false, 'build report', undefined, 'running', 'GET /report', 4)).toBe(
+      'event loop of worker thread 4 hangs: blocked for 2.0 s by "build report" in GET /report, running',
+    );
+    expect(describeHang(2_040, false, undefined, undefined, 'sleeping', undefined, 4)).toBe(
+      'event loop of worker thread 4 hangs: blocked for 2.0 s, sleeping',
+    );
+  });
 });
