@@ -32,6 +32,7 @@ import { threadTimeReader } from './system/thread-time.js';
 import { startTimer } from './system/timers.js';
 import type { EventLoopInstrumentationConfig, StackFrame } from './types.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from './version.js';
+import { ThreadProfiler } from './watchdog/thread-profiler.js';
 import { Watchdog } from './watchdog/watchdog.js';
 
 /**
@@ -68,6 +69,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
   // Declared, not initialised: the base constructor calls enable() before this class's fields would be set.
   declare private _watch: LoopWatch | undefined;
   declare private _evidence: EvidenceCollector | undefined;
+  /** Only with `workerWatchdogs`. */
+  declare private _threadProfiler: ThreadProfiler | undefined;
   declare private _loopMetrics: LoopMetrics | undefined;
   /** Only with `runtimeMetrics`. */
   declare private _delayWindow: DelayWindow | undefined;
@@ -168,6 +171,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     );
     this._watch = watch;
     this._evidence = evidence;
+    if (config.watchdog && config.workerWatchdogs) this._threadProfiler = new ThreadProfiler();
+    this._threadProfiler?.start();
     evidence.start();
     watch.start(sink?.hasStarted ? undefined : StartUp.now());
   }
@@ -181,6 +186,8 @@ export class EventLoopInstrumentation extends InstrumentationBase<EventLoopInstr
     this._watch = undefined;
     this._evidence?.stop();
     this._evidence = undefined;
+    this._threadProfiler?.stop();
+    this._threadProfiler = undefined;
     this._delayWindow = undefined;
     this._stopRuntimeMetrics?.();
     this._stopRuntimeMetrics = undefined;

@@ -195,8 +195,9 @@ export interface EventLoopInstrumentationConfig extends InstrumentationConfig {
   watchdog?: boolean;
   /**
    * Whether a worker thread of the application that loads the instrumentation gets a watchdog of its own, one more thread each:
-   * for a report when it hangs, with the span that runs where `attribution` is `exact`, and to tell blocks that wait. It has no
-   * stacks, and ends no process (`hangAction`). Environment: `OTEL_EVENT_LOOP_WORKER_WATCHDOGS`.
+   * for a report when it hangs, with the span that runs where `attribution` is `exact`, and to tell blocks that wait. It ends no
+   * process (`hangAction`). On Node.js 26 it has stacks, where the thread that starts the worker thread has this option as well.
+   * Environment: `OTEL_EVENT_LOOP_WORKER_WATCHDOGS`.
    * @default false
    */
   workerWatchdogs?: boolean;

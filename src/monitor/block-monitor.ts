@@ -11,6 +11,7 @@ import type { Guard } from '../system/guard.js';
 import type { Block, StartUpTime } from '../types.js';
 import { BlockPart, located } from './block-part.js';
 import type { EvidenceCollector } from './evidence.js';
+import { type LateSampler, LateSamples } from './late-samples.js';
 import { RunningBlock } from './running-block.js';
 import { Sources, type StackSource } from './sources.js';
 import { type StallListener, Stalls } from './stalls.js';
@@ -34,7 +35,7 @@ export interface BlockListener extends StallListener {
 }
 
 /** Who sees the blocked thread from outside. */
-export interface StackSampler extends StackSource {
+export interface StackSampler extends StackSource, LateSampler {
   /** The loop turns again. */
   beat(): void;
   /** What was seen of this iteration. */
@@ -59,6 +60,7 @@ export class BlockMonitor implements RecorderListener, BeatListener {
   private _running: RunningBlock | undefined;
   private _pending: PendingBlock[] = [];
   private readonly _sources: Sources;
+  private readonly _lateSamples: LateSamples;
   private readonly _stalls: Stalls;
   private readonly _startUp: StartUpTimes;
 
@@ -71,13 +73,14 @@ export class BlockMonitor implements RecorderListener, BeatListener {
     private readonly _guard: Guard,
   ) {
     this._sources = new Sources(_sampler);
+    this._lateSamples = new LateSamples(_sampler);
     this._stalls = new Stalls(_config.blockThresholdMillis * 1000, _listener);
     this._startUp = new StartUpTimes(_config.blockThresholdMillis);
   }
 
   /** Whether all blocks that are over have been reported. */
   get isSettled(): boolean {
-    return this._pending.length === 0 && this._sources.isIdle;
+    return this._pending.length === 0 && this._lateSamples.isIdle && this._sources.isIdle;
   }
 
   onIteration(busyMillis: number): void {
@@ -147,6 +150,7 @@ export class BlockMonitor implements RecorderListener, BeatListener {
     this._guard.run('write on a span', () => this._stalls.markAll());
     this._deliverStartUp();
     this._deliver(() => true);
+    this._lateSamples.giveUp();
     this._sources.giveUp();
     // It may go on, as a guard of tests has it: what comes is measured from here.
     this._evidence.beat();
@@ -193,9 +197,16 @@ export class BlockMonitor implements RecorderListener, BeatListener {
 
   private _conclude(part: BlockPart): void {
     part.conclude();
-    this._sources.find(framesOf(part.block), (frames) => {
-      part.resolve(frames);
-      this._listener.onBlock(part);
+    const { startTimeMillis, endTimeMillis, durationMillis, thresholdMillis, blamed } = part.block;
+    const offset = wallClockOffset();
+    this._lateSamples.find(startTimeMillis - offset, endTimeMillis - offset, (samples, pausedMillis) => {
+      const isNobodys = blamed.every(({ span }) => span === undefined);
+      if (pausedMillis > 0 && isNobodys && durationMillis - pausedMillis < thresholdMillis) return;
+      if (samples.length > 0) part.seeLate(samples);
+      this._sources.find(framesOf(part.block), (frames) => {
+        part.resolve(frames);
+        this._listener.onBlock(part);
+      });
     });
   }
 

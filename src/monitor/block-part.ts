@@ -13,6 +13,7 @@ import type { LateEvidence } from './evidence.js';
 export class BlockPart implements OpenBlock {
   private _samples: readonly StackSample[] = [];
   private _evidence: LateEvidence | undefined;
+  private _callbacks = 0;
 
   /**
    * @param startMicros when it began, since the stretch of blocks began that it is one of.
@@ -49,9 +50,15 @@ export class BlockPart implements OpenBlock {
 
   /** @param callbacks how many of the iteration have run. */
   see(samples: readonly StackSample[], callbacks: number, evidence: LateEvidence): void {
-    this._samples = [...this._samples, ...samples];
     this._evidence = evidence;
-    this._block = located(this._block, this._samples, callbacks - this._callbacksBefore);
+    this._callbacks = callbacks - this._callbacksBefore;
+    this.seeLate(samples);
+  }
+
+  /** What was seen is told only now. */
+  seeLate(samples: readonly StackSample[]): void {
+    this._samples = [...this._samples, ...samples];
+    this._block = located(this._block, this._samples, this._callbacks);
   }
 
   /** What was told late, and the spans' names as they are now. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { SampledFrame } from '../model.js';
+import type { SampledFrame, StackSample } from '../model.js';
 import type { StackFrame, StackPaths } from '../types.js';
 import type { PlainEntry } from '../words/entry.js';
 
@@ -23,6 +23,10 @@ export interface WorkerData {
   readonly threadFolder: string | undefined;
   /** The number of the watched thread, where it is not the main thread. */
   readonly workerThreadId: number | undefined;
+  /** Since when it is looked at by profiles (see `ThreadProfiler`), if it is. On the watched thread's clock. */
+  readonly profiledSince: number | undefined;
+  /** Where our files are, where they are ours alone. */
+  readonly ownFolder: string | undefined;
   /** Where to look for the OTLP exporters of the application: files from which to resolve. */
   readonly resolveFrom: readonly string[];
 }
@@ -40,7 +44,9 @@ export type ToWorker =
   | ({ readonly type: 'resource' } & PlainResource)
   /** Those that leave the process. Until it is told, none. */
   | { readonly type: 'signals'; readonly signals: readonly Signal[] }
-  | { readonly type: 'map'; readonly id: number; readonly frames: readonly StackFrame[] };
+  | { readonly type: 'map'; readonly id: number; readonly frames: readonly StackFrame[] }
+  /** What was seen in profiles from then to then, on the watched thread's clock? */
+  | { readonly type: 'seen'; readonly id: number; readonly from: number; readonly until: number };
 
 /** Worker → main. */
 export type FromWorker =
@@ -52,6 +58,13 @@ export type FromWorker =
       readonly frames: readonly StackFrame[];
       /** Files that do not say where their maps are. */
       readonly withoutMap: readonly string[];
+    }
+  | {
+      readonly type: 'seen';
+      readonly id: number;
+      readonly samples: readonly StackSample[];
+      /** How long at most we held up the thread ourselves. */
+      readonly pausedMillis: number;
     }
   /** These have a source map. */
   | { readonly type: 'mappable'; readonly files: readonly string[] }
@@ -85,3 +98,26 @@ export interface SentSample {
 
 /** The function that the main thread leaves on its global for the watchdog, under `Symbol.for` of this. */
 export const LOOK_KEY = 'opentelemetry-instrumentation-event-loop look';
+
+/** Where worker threads ask for profiles; answered by the thread that has started them. */
+export const PROFILER_CHANNEL = 'opentelemetry-instrumentation-event-loop profiler 1';
+/** Where that and the watchdog of the worker thread speak from then on. */
+export function profileChannel(threadId: number): string {
+  return `${PROFILER_CHANNEL} of ${threadId}`;
+}
+
+/** Worker thread → who has started it. */
+export type ToProfiler = {
+  /** Be ready to look at this thread; nobody will ask any more. */
+  readonly type: 'keep' | 'leave';
+  readonly threadId: number;
+};
+
+/** Its watchdog → who has started it: are you ready? Look from now on, until `end`. */
+export type Ask = { readonly type: 'ready?' | 'begin' | 'end' };
+
+/** And back. */
+export type Answer =
+  | { readonly type: 'ready' }
+  /** In JSON; undefined where there is none. */
+  | { readonly type: 'profile'; readonly profile: string | undefined };

@@ -18,7 +18,7 @@ import { startTimer, stopTimer } from '../system/timers.js';
 import type { StackFrame } from '../types.js';
 import { plainEntry } from '../words/entry.js';
 import { Destination } from './destination.js';
-import { cutTo, type KnownFrames, ownFile, ROOM_WORDS, readStack } from './look.js';
+import { cutTo, type KnownFrames, OWN_FOLDER, ownFile, ROOM_WORDS, readStack } from './look.js';
 import { mapByLoader } from './map-frame.js';
 import {
   type FromWorker,
@@ -31,7 +31,8 @@ import {
 } from './messages.js';
 import { nameModule } from './module-name.js';
 import { type Look, samplesOf } from './stack-samples.js';
-import { whyNotLook, whyNotWatch } from './surroundings.js';
+import { canProfileThreads, whyNotLook, whyNotWatch } from './surroundings.js';
+import { askForProfiles } from './thread-profiler.js';
 import { WORKER_SOURCE } from './worker-source.js';
 
 /** A look that is answered sooner found JavaScript running; later, a native call had to return first. Milliseconds. */
@@ -66,6 +67,9 @@ const FIRST_RESTART_MILLIS = 1_000;
 /** Under it, the look of the watchdog in charge is found; see {@link LOOK_KEY}. */
 const LOOK = Symbol.for(LOOK_KEY);
 const globals = globalThis as unknown as Record<symbol, unknown>;
+
+/** @param pausedMillis how long at most the thread was held up by the watchdog itself. */
+type OnSeen = (samples: readonly StackSample[], pausedMillis: number) => void;
 
 /** Whom the watchdog tells. */
 export interface WatchdogListener {
@@ -123,6 +127,10 @@ export class Watchdog {
   private readonly _mappable = new Set<string>();
   private _lastMapId = 0;
   private readonly _mapWaiters = new Map<number, (frames: readonly StackFrame[]) => void>();
+  /** Since when this thread is looked at by profiles, if it is. */
+  private _profiledSince: number | undefined;
+  private _lastSeenId = 0;
+  private readonly _seenWaiters = new Map<number, OnSeen>();
 
   constructor(
     private readonly _config: ResolvedConfig,
@@ -281,6 +289,18 @@ export class Watchdog {
     this._send({ type: 'map', id, frames });
   }
 
+  /** Whether stacks are those of profiles, which are read behind a block: see {@link seenBetween}. */
+  get isProfiled(): boolean {
+    return this._worker !== undefined && this._profiledSince !== undefined;
+  }
+
+  /** What profiles have seen from then to then, on the clock of `now()`. `onSeen` may never be called. */
+  seenBetween(from: number, until: number, onSeen: OnSeen): void {
+    const id = ++this._lastSeenId;
+    this._seenWaiters.set(id, onSeen);
+    this._send({ type: 'seen', id, from, until });
+  }
+
   /** At exit, and by disable(). */
   stop(isExit: boolean): void {
     if (this._stopped) return;
@@ -290,12 +310,14 @@ export class Watchdog {
     Atomics.notify(this.memory.slots, Slot.Resting);
     stopTimer(this._restartTimer);
     if (globals[LOOK] === this._look) globals[LOOK] = undefined;
+    if (this._profiledSince !== undefined && !isExit) askForProfiles({ type: 'leave', threadId });
     // With a session open, Node.js prints "Waiting for the debugger to disconnect..." and does wait.
     if (isExit) Atomics.wait(this.memory.slots, Slot.SessionOpen, 1, MAX_EXIT_WAIT_MILLIS);
     this._worker?.removeAllListeners();
     this._worker?.on('error', () => {});
     this._worker = undefined;
     this._mapWaiters.clear();
+    this._seenWaiters.clear();
   }
 
   private _start(): void {
@@ -305,9 +327,17 @@ export class Watchdog {
       return;
     }
     const blindness = whyNotLook();
-    if (blindness !== undefined) this._warn(`no stacks: ${blindness}`);
-    else Object.defineProperty(globals, LOOK, { value: this._look, configurable: true, writable: true });
-    this._spawn(blindness === undefined);
+    const mayProfile = !isMainThread && canProfileThreads();
+    if (blindness === undefined) {
+      Object.defineProperty(globals, LOOK, { value: this._look, configurable: true, writable: true });
+    } else if (!mayProfile) {
+      this._warn(`no stacks: ${blindness}`);
+    } else {
+      // Here and not in the watchdog: of what is compiled by then V8 does not know all.
+      this._profiledSince = now();
+      askForProfiles({ type: 'keep', threadId });
+    }
+    this._spawn(blindness === undefined || mayProfile);
   }
 
   private _spawn(mayLook: boolean): void {
@@ -323,6 +353,8 @@ export class Watchdog {
       stackPaths,
       threadFolder: this._threadFolder,
       workerThreadId: isMainThread ? undefined : threadId,
+      profiledSince: this._profiledSince,
+      ownFolder: OWN_FOLDER,
       resolveFrom: [process.argv[1], `${process.cwd()}/x.js`, ownFile()].filter((path) => path !== undefined),
     };
     const environment = this._environment();
@@ -364,6 +396,7 @@ export class Watchdog {
   private _onWorkerExit(mayLook: boolean): void {
     this._worker = undefined;
     this._mapWaiters.clear();
+    this._seenWaiters.clear();
     this.memory.slots[Slot.SessionOpen] = 0;
     if (this._stopped || ++this._restarts > MAX_RESTARTS) return;
     this._restartTimer = startTimer(() => this._restart(mayLook), FIRST_RESTART_MILLIS * 2 ** (this._restarts - 1));
@@ -387,6 +420,10 @@ export class Watchdog {
       this._listener?.onAwake();
     } else if (message.type === 'mappable') {
       for (const file of message.files) this._mappable.add(file);
+    } else if (message.type === 'seen') {
+      const onSeen = this._seenWaiters.get(message.id);
+      this._seenWaiters.delete(message.id);
+      onSeen?.(message.samples, message.pausedMillis);
     } else {
       const onMapped = this._mapWaiters.get(message.id);
       this._mapWaiters.delete(message.id);

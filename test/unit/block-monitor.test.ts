@@ -4,6 +4,7 @@ import type { Span } from '@opentelemetry/api';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DelayMeter } from '../../src/delay/delay.js';
 import type { Iteration, OpenBlock, SpanShare, StackSample } from '../../src/model.js';
+import type { StackSampler } from '../../src/monitor/block-monitor.js';
 import type { EvidenceCollector } from '../../src/monitor/evidence.js';
 import type { Block, StackFrame } from '../../src/types.js';
 
@@ -64,7 +65,10 @@ const sampler = {
   resolveNow: (frames: readonly StackFrame[]) => frames,
 };
 
-function monitor(ignoreBlock?: (block: Block) => boolean): InstanceType<typeof BlockMonitor> {
+function monitor(
+  ignoreBlock?: (block: Block) => boolean,
+  stackSampler: StackSampler = sampler,
+): InstanceType<typeof BlockMonitor> {
   const guard = new Guard({ warn: (message) => complaints.push(message) });
   const config = { attribution: 'exact' as const, blockThresholdMillis: 50, ...(ignoreBlock && { ignoreBlock }) };
   return new BlockMonitor(
@@ -72,7 +76,7 @@ function monitor(ignoreBlock?: (block: Block) => boolean): InstanceType<typeof B
     listener,
     delay as unknown as DelayMeter,
     evidence as unknown as EvidenceCollector,
-    sampler,
+    stackSampler,
     guard,
   );
 }
@@ -197,6 +201,59 @@ describe('an iteration that was a block', () => {
     one.onSpanEnding(share(a, 70), a, iteration([share(a, 70)]));
     one.onExit();
     expect(told).toEqual(['A ran for 60', 'blamed A for 70 so far', 'A ran for 70']);
+  });
+});
+
+describe('a block of which is known only behind it what was seen', () => {
+  type OnSeen = (samples: readonly StackSample[], pausedMillis: number) => void;
+  let asked: { from: number; until: number; onSeen: OnSeen }[];
+  const profiled = {
+    ...sampler,
+    isProfiled: true,
+    seenBetween: (from: number, until: number, onSeen: OnSeen) => asked.push({ from, until, onSeen }),
+  };
+  const noBody = (millis: number): SpanShare => ({ ...share(span(''), millis), span: undefined });
+  beforeEach(() => {
+    asked = [];
+  });
+
+  it('is told of once that is known, and where it was', () => {
+    const one = monitor(undefined, profiled);
+    one.onBusyIteration(iteration([share(span('A'), 80)]));
+    one.onBeat(0, 20, 0);
+    expect(asked).toMatchObject([{ from: 0, until: 80 }]);
+    expect([told, one.isSettled]).toEqual([['blamed A for 80'], false]);
+    asked[0]?.onSeen([sample('build', 0, 40), sample('build', 40, 80)], 0);
+    expect(told.slice(1)).toEqual(['block of 80 by A']);
+    expect(blocks[0]?.location?.frame.functionName).toBe('build');
+    expect(one.isSettled).toBe(true);
+  });
+
+  it('is told of without, where that does not come in time, and only once', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
+    try {
+      const one = monitor(undefined, profiled);
+      one.onBusyIteration(iteration([share(span('A'), 80)]));
+      one.onBeat(0, 20, 0);
+      one.onExit();
+      asked[0]?.onSeen([sample('build', 0, 80)], 0);
+      expect(told.slice(1)).toEqual(['block of 80 by A']);
+      expect(blocks[0]?.location).toBeUndefined();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each([
+    ['ours, and nobody ran', noBody(80), 40, 0],
+    ['ours, but long enough without', noBody(80), 30, 1],
+    ["not ours, and somebody's", share(span('A'), 80), 40, 1],
+  ])('is left out where it was the watchdog that held up the thread: %s', (_, of, pausedMillis, count) => {
+    const one = monitor(undefined, profiled);
+    one.onBusyIteration(iteration([of]));
+    one.onBeat(0, 20, 0);
+    asked[0]?.onSeen([], pausedMillis);
+    expect(blocks).toHaveLength(count);
   });
 });
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Field, jobsOf, type SharedMemory, Slot } from '../../system/shared-memory.js';
-import { LOOK_KEY, type SentSample } from '../messages.js';
+import { LOOK_KEY } from '../messages.js';
+import type { Looker, OnSample } from './looker.js';
 
 /** Failing so often in a row, looks are given up: another realm, another thread, an inspector that does not answer. */
 const MAX_FAILURES = 3;
@@ -33,7 +34,7 @@ interface Answer {
 }
 
 /** Looks at the main thread: connects, asks, leaves. A session that stays is seen at exit, and costs. */
-export class Inspector {
+export class Inspector implements Looker {
   private _session: Session | undefined;
   private _askedAt = 0;
   private _failures = 0;
@@ -60,7 +61,7 @@ export class Inspector {
   }
 
   /** Asks the blocked thread for its stack; `onSample` is called once it answers, which a native call can put off for ever. */
-  look(onSample: (sample: SentSample) => void): void {
+  look(onSample: OnSample): void {
     if (this._session !== undefined || this.isBlind) return;
     const { slots, fields } = this._memory;
     Atomics.store(slots, Slot.SessionOpen, 1);

@@ -3,7 +3,7 @@ import { Field, type PublishedSpan, Rest, type SharedMemory, Slot } from '../../
 import type { FromWorker, SentSample, WorkerData } from '../messages.js';
 import type { HangReporter } from './hang-report.js';
 import { HangStacks } from './hang-stacks.js';
-import type { Inspector } from './inspector.js';
+import type { Looker } from './looker.js';
 import { newFilesWithMap } from './source-maps.js';
 
 /** While a session is open, or the loop is late: how soon we notice that we are to stop. Milliseconds. */
@@ -82,7 +82,7 @@ export class Lookout {
     private readonly _now: () => number,
     /** For how long the watched thread was ready to run and had no core, so far. */
     private readonly _watchedQueuedMillis: () => number,
-    private readonly _inspector: Inspector,
+    private readonly _looker: Looker,
     private readonly _reporter: HangReporter,
     private readonly _tell: (message: FromWorker) => void,
   ) {
@@ -122,7 +122,7 @@ export class Lookout {
   private _wake(): boolean {
     const { slots, fields } = this._memory;
     if (Atomics.load(slots, Slot.Stop) === 1) {
-      this._inspector.leaveForGood();
+      this._looker.leaveForGood();
       return false;
     }
     // Ahead of the beat, which the main thread writes first: where this is over, the beat is a new one.
@@ -161,7 +161,7 @@ export class Lookout {
 
   /** Whether nothing is under way in this thread that would have to wait. */
   private _isIdle(): boolean {
-    return this._reports === 0 && !this._inspector.isLooking;
+    return this._reports === 0 && !this._looker.isLooking;
   }
 
   private _mayRest(): boolean {
@@ -252,15 +252,14 @@ export class Lookout {
   private _look(repeats: number): void {
     const beatAt = this._beatAt;
     const askedAt = this._now();
-    this._inspector.look((sample) => {
+    this._looker.look((sample, from = this._answeredAt, until = this._now()) => {
       if (sample.sdk) this._reporter.learn(sample.sdk);
       const files = newFilesWithMap(sample.frames);
       if (files.length > 0) this._tell({ type: 'mappable', files });
       if (beatAt !== this._memory.fields[Field.BeatAt]) return;
-      const answeredAt = this._now();
-      this._longestWaitMillis = Math.max(this._longestWaitMillis, answeredAt - askedAt);
-      this._stacks.add(sample, this._answeredAt, answeredAt);
-      this._answeredAt = answeredAt;
+      this._longestWaitMillis = Math.max(this._longestWaitMillis, this._now() - askedAt);
+      this._stacks.add(sample, from, until);
+      this._answeredAt = until;
       if (sample.frames.length === 0 && repeats > 0) setTimeout(() => this._look(repeats - 1), 1);
     });
   }
@@ -279,7 +278,7 @@ export class Lookout {
 
   /** What the last look saw, if that can still be what goes on. */
   private _sampleAt(time: number, running: PublishedSpan | undefined): SentSample | undefined {
-    const waits = this._inspector.waitsFor(time);
+    const waits = this._looker.waitsFor(time);
     if (waits <= STUCK_MILLIS) return this._stacks.last;
     // Stuck in native code it cannot answer a look, and what an earlier one saw is over.
     if (waits > this._longestWaitMillis * MOST_TIMES_LONGER) return undefined;

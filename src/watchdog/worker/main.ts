@@ -6,6 +6,7 @@ import type { FromWorker, ToWorker, WorkerData } from '../messages.js';
 import { HangReporter } from './hang-report.js';
 import { Inspector } from './inspector.js';
 import { Lookout } from './lookout.js';
+import { ProfileLooks } from './profile-looks.js';
 import { filesWithoutMap, resolveFrames } from './source-maps.js';
 
 const data = workerData as WorkerData;
@@ -16,9 +17,14 @@ const watchedNow = (): number => processClock() + data.clockOffset;
 const memory = new SharedMemory(data.memory);
 const threadTime = threadTimeReaderOf(data.threadFolder);
 const queuedMillis = (): number => threadTime?.()?.queuedMillis ?? 0;
-const inspector = new Inspector(memory, watchedNow, queuedMillis, (reason) => tell({ type: 'blind', reason }));
+const onBlind = (reason: string): void => tell({ type: 'blind', reason });
+const profiles =
+  data.profiledSince !== undefined && data.workerThreadId !== undefined
+    ? new ProfileLooks(data.workerThreadId, data.profiledSince, memory, watchedNow, data.ownFolder, onBlind)
+    : undefined;
+const looker = profiles ?? new Inspector(memory, watchedNow, queuedMillis, onBlind);
 const reporter = new HangReporter(data.resolveFrom, data.stackPaths, data.threadFolder, data.workerThreadId);
-const lookout = new Lookout(data, memory, watchedNow, queuedMillis, inspector, reporter, tell);
+const lookout = new Lookout(data, memory, watchedNow, queuedMillis, looker, reporter, tell);
 
 parentPort?.on('message', (message: ToWorker) => {
   if (message.type === 'resource') {
@@ -29,6 +35,9 @@ parentPort?.on('message', (message: ToWorker) => {
     for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
     Object.assign(process.env, message.variables);
     reporter.readEnvironment();
+  } else if (message.type === 'seen') {
+    const { id, from, until } = message;
+    profiles?.seen(from, until, (samples, pausedMillis) => tell({ type: 'seen', id, samples, pausedMillis }));
   } else {
     const { id, frames } = message;
     tell({ type: 'mapped', id, frames: resolveFrames(frames), withoutMap: filesWithoutMap(frames) });
@@ -38,5 +47,5 @@ parentPort?.on('message', (message: ToWorker) => {
 parentPort?.unref();
 // Either would end this thread at once, and with it, where a look is under way, now and then the process.
 process.on('unhandledRejection', () => {});
-process.on('uncaughtException', () => inspector.leaveForGood());
+process.on('uncaughtException', () => looker.leaveForGood());
 lookout.start();
