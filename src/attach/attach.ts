@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
 import { paragraph, styleFor } from '../debug/paragraph.js';
 import { Summary } from '../debug/summary.js';
 import { pathForProcess } from '../debug/trace-file.js';
@@ -21,6 +22,8 @@ import { WatchConnection, type WatchListener } from './watch.js';
 const TURN_MILLIS = 2_000;
 /** Where we are stopped, a watch ends by itself so long after it should have. Milliseconds. */
 const GRACE_MILLIS = 60_000;
+const ENDING_MILLIS = 2_000;
+const POLL_MILLIS = 10;
 /** 128 and the number of the signal, as shells have it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -176,6 +179,9 @@ class Visit implements WatchListener {
     const { timeoutMillis, thresholdMillis, json } = this._options;
     const outcome = await this._connection.stop(timeoutMillis);
     const isUndone = outcome !== 'pending';
+    // Its connections end before it is gone.
+    const deadline = performance.now() + ENDING_MILLIS;
+    while (outcome === 'broken' && isAlive(this._target) && performance.now() < deadline) await sleep(POLL_MILLIS);
     const traceFile = this._trace?.path;
     if (json) {
       this._print({ type: 'summary', pid, ...this._summary.totals, isUndone, traceFile });
@@ -188,6 +194,7 @@ class Visit implements WatchListener {
     if (outcome === 'undone') return;
     if (!isAlive(this._target)) this._say(`process ${pid} has ended`);
     else if (outcome === 'never') this._say(`process ${pid} did not turn its loop: it was not watched`);
+    else if (outcome === 'broken') this._say(`process ${pid} has ended the connection, and undone all`);
     else this._say(`process ${pid} does not turn its loop: what watches it is undone as soon as it does`);
   }
 

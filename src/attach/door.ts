@@ -66,7 +66,7 @@ export class Door {
         const open = await inspectorAmong(before);
         if (open !== undefined) return Door._enter(target, open, undefined, [], deadline);
         throw new Refusal(
-          `process ${pid} got SIGUSR1 and opened no inspector within ${OWN_HANDLER_MILLIS / 1000} s: it has a handler of its own for that signal`,
+          `process ${pid} got SIGUSR1 and opened no inspector within ${OWN_HANDLER_MILLIS / 1000} s: it has a handler of its own for that signal, unless somebody else has just attached as well`,
         );
       }
       // The guard stays behind, and closes what may open yet.

@@ -16,6 +16,8 @@ require = (id) => id !== 'node:fs' ? modules(id) : Object.create(files, {
   openSync: { value: (...given) => { const it = files.openSync(...given); opened.push(it); return it; } },
 });`;
 
+const START = asExpression(`${MODULES}\n${WATCH_SOURCE}`, 'return (order) => exports.start(order, opened);');
+
 /** `sun_path`; https://man7.org/linux/man-pages/man7/unix.7.html */
 const ADDRESS_BYTES = 108;
 
@@ -67,8 +69,7 @@ export class WatchConnection {
     this._server.listen(this._address);
     await once(this._server, 'listening');
     const order: WatchOrder = { address: this._address, token: this._token, ...wanted };
-    const last = `return exports.start(${JSON.stringify(order)}, opened);`;
-    const reason = await client.evaluate(asExpression(`${MODULES}\n${WATCH_SOURCE}`, last), timeoutMillis);
+    const reason = await client.call(START, order, timeoutMillis);
     if (reason !== '') throw new Refusal(`the process cannot be watched: ${reason}`);
   }
 
@@ -77,16 +78,20 @@ export class WatchConnection {
     return within(this._started, timeoutMillis);
   }
 
-  /** @returns `pending` where not all is undone within that time, `never` where it has not begun. */
-  async stop(timeoutMillis: number): Promise<'undone' | 'pending' | 'never'> {
+  /**
+   * @returns `pending` where not all is undone within that time, `broken` where the connection has ended without a word, `never`
+   * where it has not begun.
+   */
+  async stop(timeoutMillis: number): Promise<'undone' | 'pending' | 'broken' | 'never'> {
     if (this._socket === undefined) {
       this.close();
       return 'never';
     }
     this._socket.write(STOP);
-    const isUndone = (await within(this.over, timeoutMillis)) === true;
+    const isStopped = await within(this.over, timeoutMillis);
     this.close();
-    return isUndone ? 'undone' : 'pending';
+    if (isStopped === undefined) return 'pending';
+    return isStopped ? 'undone' : 'broken';
   }
 
   /** The process undoes it, at the latest as soon as its loop turns. */

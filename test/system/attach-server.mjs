@@ -158,6 +158,7 @@ const commands = {
     shapes: shapes(),
     published,
   }),
+  turn: () => ({}),
   memory: () => {
     globalThis.gc?.();
     return { rss: process.memoryUsage.rss(), heap: process.memoryUsage().heapUsed };

@@ -155,6 +155,8 @@ export function watchChecks({
         const measured = [];
         let blocks = 0;
         for (let i = 0; i < count; i++) {
+          // What closes the inspector behind a block is through, and closes not that of the next one.
+          for (let k = 0; k < 3; k++) await child.ask('turn');
           const { code, text, error } = await attach(child.pid, '--json', ...(i % 2 === 0 ? ['--seconds', '1'] : []));
           if (code !== 0) fail(`time ${i}: ${code}\n${error}\n${child.said.slice(-2_000)}`);
           blocks += objects(text).filter(({ type }) => type === 'block').length;
