@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { get } from 'node:http';
+import { Refusal } from './refusal.js';
 import { WebSocketClient } from './websocket.js';
 
 /** How long a port that may be no inspector's is waited for. Milliseconds. */
@@ -77,7 +78,7 @@ export class InspectorClient {
     return client;
   }
 
-  /** @throws NoAnswer; Error with what `expression` threw. */
+  /** @throws NoAnswer; Refusal where it ends; Error with what `expression` threw. */
   async evaluate(expression: string, timeoutMillis: number): Promise<unknown> {
     return (await this._ask(evaluation(expression), timeoutMillis)).value;
   }
@@ -107,7 +108,9 @@ export class InspectorClient {
   private async _ask(command: object, timeoutMillis: number): Promise<Value> {
     const { error, result } = await this._send(command, timeoutMillis);
     const thrown = result?.exceptionDetails;
-    if (error || thrown) throw new Error(error?.message ?? thrown?.exception?.description ?? thrown?.text);
+    // Its context is gone, and it waits for us to go: https://github.com/nodejs/node/blob/v20.20.0/src/inspector_agent.cc
+    if (error) throw new Refusal(`the process ends just now (${error.message})`);
+    if (thrown) throw new Error(thrown.exception?.description ?? thrown.text);
     return result?.result ?? {};
   }
 

@@ -253,7 +253,19 @@ for (const [major, node] of nodes) {
   });
 
   await watches.all(on, node);
+  await ending(on, node);
   await refusals(on, major, node);
+}
+
+/** Before, while or after it is looked at, as the machine will have it. */
+async function ending(on, node) {
+  await checked(`${on}: says that the process ends`, async () => {
+    const child = await target(node, 'end');
+    const { code, text, error } = await attach(child.pid);
+    equal(code, 2, `exit code (${text}${error})`);
+    holds(error, /^refused: (?:the process ends just now|process \d+ has ended|there is no process \d+).*\n$/);
+    equal(await child.ended, 0, 'its own exit code');
+  });
 }
 
 /** What has to be refused, with the reason; and the process goes on as if nothing had been. */
