@@ -11,6 +11,7 @@ import { resourceOf, type Sdk, type SdkResource } from '../otel/sdk.js';
 import { endOf, knownNameOf, startOf } from '../otel/span-facts.js';
 import { spanOf } from '../otel/span-of.js';
 import { loopCount, now } from '../system/clock.js';
+import { keepLastMatch } from '../system/last-match.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import { hasRoom } from '../system/stack-room.js';
 import { threadFolder, threadTimeReaderOf } from '../system/thread-time.js';
@@ -457,7 +458,7 @@ export class Watchdog {
     try {
       // One that runs out of it half-way could not even put back what it has changed.
       if (!hasRoom(ROOM_WORDS)) return '';
-      return JSON.stringify(this._see());
+      return keepLastMatch(() => JSON.stringify(this._see()));
     } catch {
       return '';
     }

@@ -102,6 +102,22 @@ describe('goes without the stack, and reports all else,', () => {
   });
 });
 
+// A URL that was parsed meanwhile had no port any more: pg went to its default one.
+it.each(['exact', 'on-demand'])(
+  'looks without a trace in what Node.js hands over within its calls (%s)',
+  async (attribution) => {
+    const result = await run('beside what Node.js keeps', {
+      nodeArgs: ['--expose-internals', '--no-warnings'],
+      env: { OTEL_EVENT_LOOP_ATTRIBUTION: attribution },
+    });
+    const { changed, watched, sessions } = result.output;
+    expect(watched).toContain('url.urlComponents');
+    expect(changed).toEqual([]);
+    expect(sessions).toBeGreaterThanOrEqual(3);
+    expect(result.blamedNames).toEqual(['blocks']);
+  },
+);
+
 it('reaches the application with no error of a look near the end of the stack', async () => {
   const result = await run('near the end of the stack');
   expect(result.output.overflows).toBeGreaterThan(0);

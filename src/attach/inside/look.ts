@@ -10,6 +10,7 @@ import { registered } from '../../otel/registered.js';
 import { knownNameOf, startOf } from '../../otel/span-facts.js';
 import { spanOf } from '../../otel/span-of.js';
 import { callSites } from '../../system/call-sites.js';
+import { keepLastMatch } from '../../system/last-match.js';
 import { PACKAGE_NAME } from '../../version.js';
 import { plainEntry } from '../../words/entry.js';
 import type { InsideLook, InsideSpan } from '../messages.js';
@@ -37,7 +38,7 @@ export function look(): InsideLook {
     })),
     hasOpenTelemetry: registered()?.context !== undefined,
     isWatched: (globalThis as unknown as Record<symbol, unknown>)[Symbol.for(PACKAGE_NAME)] !== undefined,
-    span: activeSpan(),
+    span: keepLastMatch(activeSpan),
   };
 }
 
