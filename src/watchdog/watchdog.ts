@@ -43,8 +43,8 @@ const PROMPT_MILLIS = 2;
  * promise jobs have begun since, it was the asking that took long.
  */
 const MANY_JOBS = 3;
-/** The frames of the look itself, and of the expression that called it. */
-const OWN_FRAMES = 2;
+/** The frames of the look itself, with {@link keepLastMatch} and what that calls, and of the expression that called it. */
+const OWN_FRAMES = 4;
 /** More looks at one iteration tell nothing new. */
 const MAX_SAMPLES = 500;
 /** What a hang report may need of a stack. */

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as semconv from '../../src/semconv.js';
 import { Collector } from '../support/collector.js';
-import { expectDuration, millisOf, NODE_MAJOR, runScenario, type ScenarioResult } from '../support/run-fixture.js';
+import {
+  expectDuration,
+  FIXTURES,
+  millisOf,
+  NODE_MAJOR,
+  runScenario,
+  type ScenarioResult,
+} from '../support/run-fixture.js';
 import { Service, waitFor } from '../support/service.js';
 
 const WATCHED = { OTEL_EVENT_LOOP_WORKER_WATCHDOGS: 'true' };
-const FIXTURE = fileURLToPath(new URL('../fixtures/worker-threads.cjs', import.meta.url));
+const FIXTURE = join(FIXTURES, 'worker-threads.cjs');
 /** From the head of the loop in `countFor` to its end. */
 const LOOP_LINES = linesFrom('for (let i = 0; i < length; i++)', 3);
 const LINUX = process.platform === 'linux';
