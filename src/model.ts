@@ -113,6 +113,13 @@ export interface StackSample {
   readonly until: number;
 }
 
+/**
+ * Told what was seen of the blocked thread, where that is known only behind the block.
+ *
+ * @param pausedMillis how long at most the thread was held up by who looks, and not by the application.
+ */
+export type OnSeen = (samples: readonly StackSample[], pausedMillis: number) => void;
+
 /** Where the time of a block went, as far as that is known. Milliseconds. */
 export interface Evidence {
   readonly durationMillis: number;

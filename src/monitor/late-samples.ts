@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StackSample } from '../model.js';
-import { startImmediate, startTimer } from '../system/timers.js';
-
-/** @param pausedMillis how long at most the thread was held up by who looks, and not by the application. */
-type OnSeen = (samples: readonly StackSample[], pausedMillis: number) => void;
+import type { OnSeen } from '../model.js';
+import { Answers } from './answers.js';
 
 /** Who sees the blocked thread from outside. */
 export interface LateSampler {
@@ -17,15 +14,9 @@ export interface LateSampler {
 const MAX_SEEN_MILLIS = 500;
 
 /** Finds what was seen of a block, where that is known only behind it. */
-export class LateSamples {
-  /** What gives up on each answer that is still to come. */
-  private readonly _waiting = new Set<() => void>();
-
-  constructor(private readonly _sampler: LateSampler | undefined) {}
-
-  /** Whether no answer is to come. */
-  get isIdle(): boolean {
-    return this._waiting.size === 0;
+export class LateSamples extends Answers {
+  constructor(private readonly _sampler: LateSampler | undefined) {
+    super(MAX_SEEN_MILLIS);
   }
 
   /** Calls `emit` with what was seen from then to then; with nothing where that does not come in time. */
@@ -34,18 +25,10 @@ export class LateSamples {
       emit([], 0);
       return;
     }
-    const found: OnSeen = (samples, pausedMillis) => {
-      if (this._waiting.delete(giveUp)) emit(samples, pausedMillis);
-    };
-    const giveUp = (): void => found([], 0);
-    this._waiting.add(giveUp);
-    // See Sources.
-    startTimer(() => startImmediate(giveUp).unref(), MAX_SEEN_MILLIS).unref();
-    this._sampler.seenBetween(from, until, found);
-  }
-
-  /** No answer will come any more. */
-  giveUp(): void {
-    for (const giveUp of this._waiting) giveUp();
+    this._sampler.seenBetween(
+      from,
+      until,
+      this._await<Parameters<OnSeen>>(emit, () => [[], 0]),
+    );
   }
 }

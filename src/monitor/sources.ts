@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { startImmediate, startTimer } from '../system/timers.js';
 import type { StackFrame } from '../types.js';
+import { Answers } from './answers.js';
 
 /** Who sees the blocked thread from outside. */
 export interface StackSource {
@@ -16,15 +16,9 @@ export interface StackSource {
 const MAX_MAPPING_MILLIS = 1_000;
 
 /** Finds where frames stand in their sources. */
-export class Sources {
-  /** What gives up on each answer that is still to come. */
-  private readonly _waiting = new Set<() => void>();
-
-  constructor(private readonly _source: StackSource | undefined) {}
-
-  /** Whether no answer is to come. */
-  get isIdle(): boolean {
-    return this._waiting.size === 0;
+export class Sources extends Answers {
+  constructor(private readonly _source: StackSource | undefined) {
+    super(MAX_MAPPING_MILLIS);
   }
 
   /** Calls `emit` with `frames` in their sources, or as they are where nobody finds those in time. */
@@ -34,18 +28,9 @@ export class Sources {
       emit(frames);
       return;
     }
-    const found = (resolved: readonly StackFrame[]): void => {
-      if (this._waiting.delete(giveUp)) emit(resolved);
-    };
-    const giveUp = (): void => found(source.resolveNow(frames));
-    this._waiting.add(giveUp);
-    // Behind another long block the timer runs ahead of an answer that has been there for long, which the poll brings.
-    startTimer(() => startImmediate(giveUp).unref(), MAX_MAPPING_MILLIS).unref();
-    source.resolve(frames, found);
-  }
-
-  /** No answer will come any more. */
-  giveUp(): void {
-    for (const giveUp of this._waiting) giveUp();
+    source.resolve(
+      frames,
+      this._await(emit, () => [source.resolveNow(frames)]),
+    );
   }
 }

@@ -15,21 +15,21 @@ const GROUPS = ['$1', '$2', '$3', '$4', '$5', '$6', '$7', '$8', '$9', 'lastParen
 const MOST_UNITS = 50_000;
 
 /**
- * What `RegExp.$1` and its like say is the same behind `work` as ahead of it. A look runs in the midst of other code, also
- * between a match and what asks for its groups in this way.
+ * Has `RegExp.$1` and its like say again what they say now. A look runs in the midst of other code, also between a match
+ * and what asks for its groups in this way.
  * https://developer.mozilla.org/docs/Web/JavaScript/Reference/Global_Objects/RegExp/n
+ *
+ * @returns brings it back.
  */
-export function keepLastMatch<T>(work: () => T): T {
+export function rememberLastMatch(): () => void {
   const { input, lastMatch, leftContext, rightContext } = last;
   const groups = GROUPS.map((name) => last[name] as string);
-  try {
-    return work();
-  } finally {
+  return () => {
     const isKept =
       last.lastMatch === lastMatch && last.leftContext === leftContext && last.rightContext === rightContext;
     if (!isKept) matchAgain(leftContext, lastMatch, rightContext, groups);
     if (last.input !== input) last.input = input;
-  }
+  };
 }
 
 /** The same text at the same place, with the same groups. Where these stood nobody can see, only what they say. */
@@ -45,7 +45,8 @@ function matchAgain(left: string, match: string, right: string, groups: readonly
 
 /** A group that says `group`, for a match that begins at `at` of `text`; undefined where that would be too far away. */
 function captureOf(group: string, text: string, at: number): string | undefined {
-  const index = text.indexOf(group, at) >= 0 ? text.indexOf(group, at) : text.indexOf(group);
+  const behind = text.indexOf(group, at);
+  const index = behind >= 0 ? behind : text.indexOf(group);
   const distance = Math.abs(index - at);
   if (index < 0 || distance > MOST_UNITS || group.length > MOST_UNITS) return undefined;
   const capture = `([^]{${group.length}})`;

@@ -4,14 +4,14 @@ import { isMainThread, threadId, Worker } from 'node:worker_threads';
 import { context, type DiagLogger, type Span } from '@opentelemetry/api';
 import { isLoading } from '../block/plumbing.js';
 import type { ResolvedConfig } from '../config.js';
-import type { SampledFrame, StackSample } from '../model.js';
+import type { OnSeen, SampledFrame, StackSample } from '../model.js';
 import { entryOf, requestOf } from '../otel/entry.js';
 import { formatHeaders } from '../otel/otlp.js';
 import { resourceOf, type Sdk, type SdkResource } from '../otel/sdk.js';
 import { endOf, knownNameOf, startOf } from '../otel/span-facts.js';
 import { spanOf } from '../otel/span-of.js';
 import { loopCount, now } from '../system/clock.js';
-import { keepLastMatch } from '../system/last-match.js';
+import { rememberLastMatch } from '../system/last-match.js';
 import { Field, jobsOf, processClock, Rest, SharedMemory, Slot } from '../system/shared-memory.js';
 import { hasRoom } from '../system/stack-room.js';
 import { threadFolder, threadTimeReaderOf } from '../system/thread-time.js';
@@ -43,8 +43,8 @@ const PROMPT_MILLIS = 2;
  * promise jobs have begun since, it was the asking that took long.
  */
 const MANY_JOBS = 3;
-/** The frames of the look itself, with {@link keepLastMatch} and what that calls, and of the expression that called it. */
-const OWN_FRAMES = 4;
+/** The frames of the look itself, and of the expression that called it. */
+const OWN_FRAMES = 2;
 /** More looks at one iteration tell nothing new. */
 const MAX_SAMPLES = 500;
 /** What a hang report may need of a stack. */
@@ -68,9 +68,6 @@ const FIRST_RESTART_MILLIS = 1_000;
 /** Under it, the look of the watchdog in charge is found; see {@link LOOK_KEY}. */
 const LOOK = Symbol.for(LOOK_KEY);
 const globals = globalThis as unknown as Record<symbol, unknown>;
-
-/** @param pausedMillis how long at most the thread was held up by the watchdog itself. */
-type OnSeen = (samples: readonly StackSample[], pausedMillis: number) => void;
 
 /** Whom the watchdog tells. */
 export interface WatchdogListener {
@@ -458,7 +455,12 @@ export class Watchdog {
     try {
       // One that runs out of it half-way could not even put back what it has changed.
       if (!hasRoom(ROOM_WORDS)) return '';
-      return keepLastMatch(() => JSON.stringify(this._see()));
+      const bringBack = rememberLastMatch();
+      try {
+        return JSON.stringify(this._see());
+      } finally {
+        bringBack();
+      }
     } catch {
       return '';
     }

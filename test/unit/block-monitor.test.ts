@@ -3,7 +3,7 @@
 import type { Span } from '@opentelemetry/api';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DelayMeter } from '../../src/delay/delay.js';
-import type { Iteration, OpenBlock, SpanShare, StackSample } from '../../src/model.js';
+import type { Iteration, OnSeen, OpenBlock, SpanShare, StackSample } from '../../src/model.js';
 import type { StackSampler } from '../../src/monitor/block-monitor.js';
 import type { EvidenceCollector } from '../../src/monitor/evidence.js';
 import type { Block, StackFrame } from '../../src/types.js';
@@ -205,7 +205,6 @@ describe('an iteration that was a block', () => {
 });
 
 describe('a block of which is known only behind it what was seen', () => {
-  type OnSeen = (samples: readonly StackSample[], pausedMillis: number) => void;
   let asked: { from: number; until: number; onSeen: OnSeen }[];
   const profiled = {
     ...sampler,

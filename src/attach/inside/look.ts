@@ -10,7 +10,7 @@ import { registered } from '../../otel/registered.js';
 import { knownNameOf, startOf } from '../../otel/span-facts.js';
 import { spanOf } from '../../otel/span-of.js';
 import { callSites } from '../../system/call-sites.js';
-import { keepLastMatch } from '../../system/last-match.js';
+import { rememberLastMatch } from '../../system/last-match.js';
 import { PACKAGE_NAME } from '../../version.js';
 import { plainEntry } from '../../words/entry.js';
 import type { InsideLook, InsideSpan } from '../messages.js';
@@ -38,11 +38,12 @@ export function look(): InsideLook {
     })),
     hasOpenTelemetry: registered()?.context !== undefined,
     isWatched: (globalThis as unknown as Record<symbol, unknown>)[Symbol.for(PACKAGE_NAME)] !== undefined,
-    span: keepLastMatch(activeSpan),
+    span: activeSpan(),
   };
 }
 
 function activeSpan(): InsideSpan | undefined {
+  const bringBack = rememberLastMatch();
   try {
     const active: Context = registered()?.context?.active() ?? ROOT_CONTEXT;
     const span = spanOf(active);
@@ -60,5 +61,7 @@ function activeSpan(): InsideSpan | undefined {
   } catch {
     // Spans of other SDKs need not be what the API says they are.
     return undefined;
+  } finally {
+    bringBack();
   }
 }

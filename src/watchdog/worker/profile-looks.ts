@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BroadcastChannel } from 'node:worker_threads';
-import type { StackSample } from '../../model.js';
+import type { OnSeen, StackSample } from '../../model.js';
 import { Field, processClock, type SharedMemory } from '../../system/shared-memory.js';
 import { type Answer, type Ask, profileChannel, type SentSample } from '../messages.js';
 import { CLOCK_PERIOD, modulo, type Profile, profiledSamples } from '../profile-samples.js';
@@ -29,7 +29,7 @@ interface UnderWay {
 interface Asker {
   readonly from: number;
   readonly until: number;
-  readonly onSeen: (samples: readonly StackSample[], pausedMillis: number) => void;
+  readonly onSeen: OnSeen;
 }
 
 /** Looks at a worker thread, by profiles that the thread takes which has started it; see `ThreadProfiler`. */
@@ -87,7 +87,7 @@ export class ProfileLooks implements Looker {
   }
 
   /** Calls `onSeen` once all is in; with how long at most the thread was held up by us then, to be ready. */
-  seen(from: number, until: number, onSeen: Asker['onSeen']): void {
+  seen(from: number, until: number, onSeen: OnSeen): void {
     this._askers.push({ from, until, onSeen });
     if (!this.isLooking) this._answerAll();
   }
