@@ -22,6 +22,7 @@ import { WatchConnection, type WatchListener } from './watch.js';
 const TURN_MILLIS = 2_000;
 /** Where we are stopped, a watch ends by itself so long after it should have. Milliseconds. */
 const GRACE_MILLIS = 60_000;
+/** A process that ends closes its connections first, and is gone so soon. Milliseconds. */
 const ENDING_MILLIS = 2_000;
 const POLL_MILLIS = 10;
 /** 128 and the number of the signal, as shells have it. */
@@ -98,28 +99,12 @@ class Visit implements WatchListener {
     private readonly _options: AttachOptions,
   ) {}
 
-  async snapshot(): Promise<number> {
-    const { pid } = this._target;
-    const deadline = performance.now() + this._options.timeoutMillis;
-    let door: Door | undefined;
-    const stopListening = this._onSignals(() => door);
-    try {
-      door = await Door.open(this._target, deadline);
-      const snapshot = await takeSnapshot(door.client, pid, deadline);
+  async snapshot(): Promise<void> {
+    await this._inside(async (door, deadline) => {
+      const snapshot = await takeSnapshot(door.client, this._target.pid, deadline);
       await door.close();
       this._tellSnapshot(snapshot);
-      return 0;
-    } catch (error) {
-      if (!(error instanceof Unreachable) && !(error instanceof NoAnswer)) {
-        await door?.close();
-        throw error;
-      }
-      door?.abandon();
-      await this._tellNative();
-      return 0;
-    } finally {
-      stopListening();
-    }
+    });
   }
 
   /**
@@ -127,45 +112,16 @@ class Visit implements WatchListener {
    *
    * @returns whether there is one.
    */
-  async startWatch(seconds: number): Promise<boolean> {
-    const { pid } = this._target;
-    const { timeoutMillis, thresholdMillis } = this._options;
-    const deadline = performance.now() + timeoutMillis;
-    const left = (): number => Math.max(deadline - performance.now(), 1);
-    let door: Door | undefined;
-    const stopListening = this._onSignals(() => door);
-    try {
-      door = await Door.open(this._target, deadline);
-      this._trace = this._openTrace();
-      const wanted = {
-        thresholdMillis,
-        lastsMillis: seconds * 1000 + timeoutMillis + GRACE_MILLIS,
-        isTraced: this._trace !== undefined,
-      };
-      await this._connection.start(door.client, wanted, left());
-      const started = await this._connection.started(Math.min(left(), TURN_MILLIS));
-      if (started === undefined) {
-        this._tellSnapshot(await takeSnapshot(door.client, pid, performance.now() + timeoutMillis));
-      }
-      await door.close();
-      const whose = started?.isShared ? ', by the package that is in there already' : '';
-      const when = started ? '' : ', once its loop turns';
-      this._say(`watching process ${pid} for ${seconds} s, blocks from ${thresholdMillis} ms${whose}${when}`);
-      if (door.wasOpen) this._say('its inspector was open before, and stays so: no stacks, as for any debugger');
-      return true;
-    } catch (error) {
-      this._connection.close();
-      this._trace?.close();
-      if (!(error instanceof Unreachable) && !(error instanceof NoAnswer)) {
-        await door?.close();
+  startWatch(seconds: number): Promise<boolean> {
+    return this._inside(async (door, deadline) => {
+      try {
+        await this._putIn(door, deadline, seconds);
+      } catch (error) {
+        this._connection.close();
+        this._trace?.close();
         throw error;
       }
-      door?.abandon();
-      await this._tellNative();
-      return false;
-    } finally {
-      stopListening();
-    }
+    });
   }
 
   /** Resolves where the watch is over by itself: the process has ended. */
@@ -179,7 +135,6 @@ class Visit implements WatchListener {
     const { timeoutMillis, thresholdMillis, json } = this._options;
     const outcome = await this._connection.stop(timeoutMillis);
     const isUndone = outcome !== 'pending';
-    // Its connections end before it is gone.
     const deadline = performance.now() + ENDING_MILLIS;
     while (outcome === 'broken' && isAlive(this._target) && performance.now() < deadline) await sleep(POLL_MILLIS);
     const traceFile = this._trace?.path;
@@ -213,6 +168,54 @@ class Visit implements WatchListener {
 
   onTrace(text: string, dropped: number | undefined): void {
     this._trace?.write(text, dropped);
+  }
+
+  /**
+   * Whatever happens, the inspector is closed behind `body`, by the guard where it does not answer.
+   *
+   * @returns false where native code runs, which has been told.
+   */
+  private async _inside(body: (door: Door, deadline: number) => Promise<void>): Promise<boolean> {
+    const deadline = performance.now() + this._options.timeoutMillis;
+    let door: Door | undefined;
+    const stopListening = this._onSignals(() => door);
+    try {
+      door = await Door.open(this._target, deadline);
+      await body(door, deadline);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Unreachable) && !(error instanceof NoAnswer)) {
+        await door?.close();
+        throw error;
+      }
+      door?.abandon();
+      await this._tellNative();
+      return false;
+    } finally {
+      stopListening();
+    }
+  }
+
+  private async _putIn(door: Door, deadline: number, seconds: number): Promise<void> {
+    const { pid } = this._target;
+    const { timeoutMillis, thresholdMillis } = this._options;
+    const left = (): number => Math.max(deadline - performance.now(), 1);
+    this._trace = this._openTrace();
+    const wanted = {
+      thresholdMillis,
+      lastsMillis: seconds * 1000 + timeoutMillis + GRACE_MILLIS,
+      isTraced: this._trace !== undefined,
+    };
+    await this._connection.start(door.client, wanted, left());
+    const started = await this._connection.started(Math.min(left(), TURN_MILLIS));
+    if (started === undefined) {
+      this._tellSnapshot(await takeSnapshot(door.client, pid, performance.now() + timeoutMillis));
+    }
+    await door.close();
+    const whose = started?.isShared ? ', by the package that is in there already' : '';
+    const when = started ? '' : ', once its loop turns';
+    this._say(`watching process ${pid} for ${seconds} s, blocks from ${thresholdMillis} ms${whose}${when}`);
+    if (door.wasOpen) this._say('its inspector was open before, and stays so: no stacks, as for any debugger');
   }
 
   private _openTrace(): TraceOutput | undefined {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { describeTrace } from '../debug/trace-file.js';
 import { Refusal } from './refusal.js';
 
 /** The trace file of a watch: the process tells what it holds, and it is ours. */
@@ -32,9 +33,8 @@ export class TraceOutput {
   /** @returns what has become of it, in words. */
   close(): string {
     closeSync(this._descriptor);
-    if (this._failure) return `the trace file ${this.path} is not whole: ${this._failure.message}`;
-    if (this._dropped === undefined) return `the trace file ${this.path} is not whole: the process did not end it`;
-    const dropped = this._dropped > 0 ? `, without ${this._dropped} events that were too many` : '';
-    return `trace written to ${this.path}${dropped}`;
+    const isEnded = this._dropped !== undefined;
+    const reason = this._failure?.message ?? (isEnded ? undefined : 'the process did not end it');
+    return describeTrace(this.path, this._dropped ?? 0, reason);
   }
 }

@@ -17,7 +17,7 @@ import { paragraph, styleFor } from './paragraph.js';
 import { mapBlock } from './prepared-stack.js';
 import { Stderr } from './stderr.js';
 import { Summary } from './summary.js';
-import { TraceFile } from './trace-file.js';
+import { describeTrace, TraceFile } from './trace-file.js';
 import { GuardVerdict } from './verdict.js';
 
 /** Package managers only start the program: with NODE_OPTIONS in front of them it is not them who are to be watched. */
@@ -127,7 +127,5 @@ function openTrace(path: string, say: (message: string) => void): TraceFile | un
 
 function closeTrace(trace: TraceFile): string {
   const failure = trace.close();
-  if (failure) return `the trace file ${trace.path} is not whole: ${failure.message}`;
-  const dropped = trace.events.dropped > 0 ? `, without ${trace.events.dropped} events that were too many` : '';
-  return `trace written to ${trace.path}${dropped}`;
+  return describeTrace(trace.path, trace.events.dropped, failure?.message);
 }

@@ -11,6 +11,13 @@ export function pathForProcess(path: string, pid: number): string {
   return path.includes('{pid}') ? path.replaceAll('{pid}', `${pid}`) : path.replace(/(\.[^./\\]*)?$/, `.${pid}$1`);
 }
 
+/** What has become of a trace file. @param reason why it is not whole; undefined where it is. */
+export function describeTrace(path: string, dropped: number, reason: string | undefined): string {
+  if (reason !== undefined) return `the trace file ${path} is not whole: ${reason}`;
+  const without = dropped > 0 ? `, without ${dropped} events that were too many` : '';
+  return `trace written to ${path}${without}`;
+}
+
 /** {@link TraceEvents} in a file, written while the process runs. */
 export class TraceFile {
   readonly path: string;
