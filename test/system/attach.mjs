@@ -2,168 +2,35 @@
 // `npm run test:attach`: `attach PID` against programs that know nothing of the package: does it name what blocks them, does
 // it refuse where it would do harm, and is everything as it was afterwards? Narrowed down: `npm run test:attach -- 20 24 --only json`.
 // `--cycles 200`, not in CI: attached to one process under load so many times.
-import { AsyncLocalStorage } from 'node:async_hooks';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { NODE_MAJORS, nodeBinaries, REPOSITORY, temporaryFolder, versionOf } from '../support/apps.mjs';
-import { check, sumUp } from '../support/checks.mjs';
-import { watchChecks } from './attach-watch.mjs';
+import { NODE_MAJORS, nodeBinaries, versionOf } from '../support/apps.mjs';
+import {
+  attach,
+  BINARY,
+  checked,
+  equal,
+  FIXTURE,
+  given,
+  holds,
+  lineOf,
+  livesOn,
+  objects,
+  ports,
+  positionals,
+  running,
+  start,
+  target,
+  temporary,
+  until,
+} from '../support/attaching.mjs';
+import { sumUp } from '../support/checks.mjs';
+import * as watches from './attach-watch.mjs';
 
-const { positionals, values: given } = parseArgs({
-  allowPositionals: true,
-  options: { only: { type: 'string', default: '' }, cycles: { type: 'string', default: '0' } },
-});
 const majors = positionals.length > 0 ? positionals.map(Number) : NODE_MAJORS;
 const nodes = nodeBinaries(majors);
-const temporary = temporaryFolder();
-const FIXTURE = join(REPOSITORY, 'test/fixtures/attach.mjs');
-const BINARY = join(REPOSITORY, 'dist/attach.cjs');
-/** Nothing of it may take so long, on whatever machine. Milliseconds. */
-const TIMEOUT = 60_000;
-
-/** Most of the time they wait. */
-const AT_ONCE = 2;
-const running = new Set();
-
-const children = new Set();
-/** Those of the check that is under way. */
-const own = new AsyncLocalStorage();
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-});
-
-/** What is waited for; it fails where it does not come. */
-async function until(what, holds, timeoutMillis = TIMEOUT) {
-  for (const deadline = performance.now() + timeoutMillis; ; await sleep(20)) {
-    const value = await holds();
-    if (value) return value;
-    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
-  }
-}
-
-function start(command, args, options = {}) {
-  const child = spawn(command, args, { cwd: temporary, stdio: 'pipe', ...options });
-  child.said = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk) => {
-      child.said += chunk;
-    });
-  }
-  children.add(child);
-  own.getStore().add(child);
-  child.ended = once(child, 'close').then(([code, signal]) => {
-    children.delete(child);
-    return signal ?? code;
-  });
-  return child;
-}
-
-/** The fixture, once it says that it is ready. */
-async function target(node, kind, flags = ['--inspect-port=0']) {
-  const child = start(node, [...flags, FIXTURE, kind]);
-  await until(`${kind} to be ready`, () => /^ready$/m.test(child.said) || child.exitCode !== null);
-  return child;
-}
-
-async function stop(child) {
-  if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-  await child.ended;
-}
-
-let asked = 0;
-/** Whether its loop still turns, and it answers. */
-async function livesOn(child) {
-  const question = `${++asked}`;
-  child.stdin.write(`${question}\n`);
-  await until('an answer', () => child.said.includes(`answer ${question}\n`) || child.exitCode !== null);
-  if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it has ended\n${child.said}`);
-}
-
-/** `attach`, run by the Node.js that runs this. */
-const attacher = (pid, ...args) => start(process.execPath, [BINARY, 'attach', `${pid}`, '--timeout', '120', ...args]);
-
-/** The same, once it is through. */
-async function attach(pid, ...args) {
-  const child = attacher(pid, ...args);
-  const out = { text: '', error: '' };
-  child.stdout.on('data', (chunk) => {
-    out.text += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    out.error += chunk;
-  });
-  const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT);
-  out.code = await child.ended;
-  clearTimeout(timer);
-  return out;
-}
-
-const objects = ({ text }) =>
-  text
-    .trim()
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
-
-/** TCP ports that it listens on. */
-function ports(pid) {
-  const own = readdirSync(`/proc/${pid}/fd`).map((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`);
-    } catch {
-      return '';
-    }
-  });
-  return ['tcp', 'tcp6'].flatMap((name) =>
-    readFileSync(`/proc/${pid}/net/${name}`, 'latin1')
-      .split('\n')
-      .map((row) => row.trim().split(/\s+/))
-      .filter((row) => row[3] === '0A' && own.includes(`socket:[${row[9]}]`))
-      .map((row) => Number.parseInt(row[1].split(':')[1], 16)),
-  );
-}
-
-const lineOf = (kind, file = FIXTURE) =>
-  readFileSync(file, 'utf8')
-    .split('\n')
-    .findIndex((line) => line.endsWith(`// HERE ${kind}`)) + 1;
-
-function fail(message) {
-  throw new Error(message);
-}
-
-const equal = (actual, expected, what) =>
-  JSON.stringify(actual) === JSON.stringify(expected) ||
-  fail(`${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
-
-const holds = (text, pattern) => pattern.test(text) || fail(`${pattern} is not in\n${text}`);
-
-/** A check that waits. Resolves once the next one may begin. */
-async function checked(title, body) {
-  if (!title.includes(given.only)) return;
-  while (running.size >= AT_ONCE) await Promise.race(running);
-  const started = new Set();
-  const run = own.run(started, async () => {
-    let failure;
-    try {
-      await body();
-    } catch (error) {
-      failure = error;
-    } finally {
-      for (const child of started) await stop(child);
-      running.delete(run);
-    }
-    check(title, () => {
-      if (failure) throw failure;
-    });
-  });
-  running.add(run);
-}
 
 /** Function and line that a snapshot has to name. */
 const BLOCKED = {
@@ -176,23 +43,6 @@ const BLOCKED = {
   json: 'parseOnce',
 };
 
-const watches = watchChecks({
-  checked,
-  start,
-  until,
-  target,
-  attach,
-  attacher,
-  livesOn,
-  stop,
-  ports,
-  equal,
-  holds,
-  fail,
-  lineOf,
-  temporary,
-});
-
 for (const [major, node] of nodes) {
   const on = versionOf(node);
   if (Number(given.cycles) > 0) {
@@ -204,7 +54,7 @@ for (const [major, node] of nodes) {
       const child = await target(node, kind);
       const result = await attach(child.pid, '--json');
       equal(result.code, 0, `exit code (${result.error})`);
-      const [{ type, isBlocked, location }] = objects(result);
+      const [{ type, isBlocked, location }] = objects(result.text);
       equal([type, location?.frame.functionName.split('.').pop()], ['snapshot', name], 'what blocks');
       equal([location.frame.filePath, location.frame.lineNumber], [FIXTURE, lineOf(kind)], 'where');
       equal(isBlocked, true, 'whether it is blocked');
