@@ -160,7 +160,8 @@ async function measure({ url }, { load }, quick) {
 function withTelemetry({ from, to, p95 }, { spans }, step) {
   const during = spans.filter(({ start }) => start >= from && start <= to);
   const places = culprits({ spans: during });
-  const waits = during.filter(({ name }) => name === ACQUIRE).map((span) => span.end - span.start);
+  const waits = waitsIn({ spans: during }, ACQUIRE);
+  const acquiring = during.filter(({ name }) => name === ACQUIRE).map((span) => span.end - span.start);
   return {
     p95,
     places,
@@ -169,9 +170,9 @@ function withTelemetry({ from, to, p95 }, { spans }, step) {
       .filter(({ causes }) => !causes.has('host'))
       .reduce((sum, { totalMillis }) => sum + totalMillis, 0),
     atOnce: step.atOnce && mostAtOnce(step.atOnce.in(during)),
-    acquire: quantile(waits, 0.99),
-    waited: waits.reduce((sum, wait) => sum + wait, 0),
-    waits: waitsIn({ spans: during }, ACQUIRE),
+    acquire: quantile(acquiring, 0.99),
+    waited: waits.reduce((sum, { totalMillis }) => sum + totalMillis, 0),
+    waits,
   };
 }
 

@@ -38,11 +38,16 @@ export function hangIn({ spans }) {
   );
 }
 
+/** The request that `span` is part of. */
+function rootOf(span, byId) {
+  let root = span;
+  while (byId.has(root.parentId)) root = byId.get(root.parentId);
+  return root;
+}
+
 function placeOf(span, byId, duration) {
   const { attributes } = span;
   const blamed = byId.get(span.parentId);
-  let root = blamed;
-  while (byId.has(root?.parentId)) root = byId.get(root.parentId);
   return {
     millis: attributes[duration] * 1000,
     start: span.start,
@@ -50,7 +55,7 @@ function placeOf(span, byId, duration) {
     id: span.id,
     cause: attributes['eventloop.block.cause'],
     span: blamed?.name,
-    request: root?.name,
+    request: blamed && rootOf(blamed, byId).name,
     functionName: attributes['code.function.name'],
     path: attributes['code.file.path'],
     file: attributes['code.file.path'] && basename(attributes['code.file.path']),
@@ -94,8 +99,7 @@ export function waitsIn({ spans }, name) {
   const byId = new Map(spans.map((span) => [span.id, span]));
   const waits = new Map();
   for (const span of spans.filter((span) => span.name === name)) {
-    let root = span;
-    while (byId.has(root.parentId)) root = byId.get(root.parentId);
+    const root = rootOf(span, byId);
     const wait = waits.get(root.name) ?? { request: root.name, count: 0, totalMillis: 0, longestMillis: 0 };
     const millis = span.end - span.start;
     wait.count++;
